@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"strait/proto/straitv1"
+	"strait/transport"
+)
+
+const (
+	// barrierTimeout bounds each wait for game logic during a shutdown.
+	barrierTimeout = 5 * time.Second
+	// farewellTimeout bounds the flush and close of all connections.
+	farewellTimeout = 3 * time.Second
+)
+
+// Shutdown ends the gateway in the one written order: not ready, stop accepting,
+// GOAWAY, at the drain deadline stop reading clients, empty the shards, ping game
+// logic and await its pongs, flush, CLOSE, wait. Every reliable message that was
+// handed to game logic that answers at once has its reply delivered. If ctx ends,
+// what is left is cut short. It returns when all goroutines have ended; further
+// calls wait for the first.
+func (g *Gateway) Shutdown(ctx context.Context) {
+	g.shutdown.Do(func() { g.drain(ctx) })
+	<-g.stopped
+}
+
+func (g *Gateway) drain(ctx context.Context) {
+	g.draining.Store(true)
+	g.mu.Lock()
+	listeners, started := g.listeners, g.started
+	g.mu.Unlock()
+	for _, l := range listeners {
+		l.StopAccepting()
+	}
+	gone := g.conns.close()
+
+	g.log.Info("draining", "sessions", g.table.len(), "timeout", g.cfg.DrainTimeout)
+	g.goAway()
+	within(ctx, g.cfg.DrainTimeout, gone)
+
+	g.stopReading.Store(true)
+	if started {
+		g.settle(ctx)
+		bctx, cancel := context.WithTimeout(ctx, barrierTimeout)
+		if err := g.driver.Barrier(bctx); err != nil {
+			g.log.Warn("game logic did not confirm the last messages", "error", err)
+		}
+		cancel()
+		for _, sh := range g.shards {
+			sh.fanout.wait()
+		}
+	}
+	r := transport.Because(transport.Draining, "the gateway is going away")
+	g.table.each(func(s *session) { s.Close(r) })
+	within(ctx, farewellTimeout, gone)
+	for _, l := range listeners {
+		l.Close()
+	}
+	g.serving.Wait()
+	<-gone
+
+	if started {
+		g.settle(ctx)
+		bctx, cancel := context.WithTimeout(ctx, time.Second)
+		_ = g.driver.Barrier(bctx) // the last Closed events; nobody waits for answers to them
+		cancel()
+	}
+	if err := g.driver.Close(); err != nil {
+		g.log.Warn("closing the upstream", "error", err)
+	}
+	for _, sh := range g.shards {
+		sh.ring.Close()
+	}
+	g.run.Wait()
+	close(g.stopped)
+	g.work.Wait()
+	g.log.Info("stopped")
+}
+
+// goAway tells every client to be elsewhere by the deadline.
+func (g *Gateway) goAway() {
+	b, err := proto.Marshal(&straitv1.GoAway{
+		Code: uint32(transport.Draining), DeadlineMs: uint32(g.cfg.DrainTimeout.Milliseconds()),
+	})
+	if err != nil {
+		g.log.Error("GOAWAY", "error", err)
+		return
+	}
+	g.table.each(func(s *session) {
+		s.conn.Control(transport.ControlGoAway, b)
+		s.conn.Wake()
+	})
+}
+
+// settle returns when everything that was taken from clients is with the driver.
+func (g *Gateway) settle(ctx context.Context) {
+	for _, sh := range g.shards {
+		within(ctx, barrierTimeout, sh.barrier())
+	}
+}
+
+// within waits for ch, for at most d, and not beyond ctx.
+func within(ctx context.Context, d time.Duration, ch <-chan struct{}) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ch:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

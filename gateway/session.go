@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strait/transport"
+	"strait/transport/outbox"
+	"strait/upstream"
+)
+
+// session is one player, whatever carries him. It is made by an opening, ends
+// with Close or with its last connection, and is known by its handle until that
+// connection is gone.
+type session struct {
+	// static
+	gw     *Gateway
+	shard  *shard
+	handle uint64
+	ann    upstream.Announcement
+	opened time.Time
+	conn   transport.Conn
+
+	slot upstream.Slot
+	out  outbox.Queue
+	end  atomic.Pointer[transport.Reason] // why it ended; nil while it lives
+
+	// on the way to game logic
+	inFlight atomic.Int64 // payload bytes
+	items    atomic.Int64 // messages
+	stalled  atomic.Bool  // reading stopped until inFlight and items are low
+	in       inbound
+
+	// owned by the timer wheel
+	wheel wheelEntry
+
+	// guarded by groups.mu
+	groups []*group
+}
+
+// inbound is the session's end of its shard's ring.
+type inbound struct {
+	mu sync.Mutex
+	// held are Opened and Closed that the ring had no room for; while there are any,
+	// messages are not taken, so that order holds.
+	held      []upstream.Event
+	waiting   bool // in the shard's list
+	resume    bool // the connection must be resumed when the ring has room
+	announced bool // Opened was pushed or is held
+	over      bool // nothing more is taken; Closed was pushed or is held, if announced
+	samples   uint32
+}
+
+func (s *session) ID() transport.ID                     { return s.ann.ID }
+func (s *session) Handle() uint64                       { return s.handle }
+func (s *session) Announcement() *upstream.Announcement { return &s.ann }
+func (s *session) Slot() *upstream.Slot                 { return &s.slot }
+func (s *session) ResumeReading()                       { s.conn.Resume() }
+
+// Info is a snapshot for game logic and admin.
+func (s *session) Info() transport.Info {
+	p := s.conn.Path()
+	remote := p.Remote
+	if remote == (netip.AddrPort{}) {
+		remote = s.ann.Remote
+	}
+	return transport.Info{
+		Kind: s.conn.Kind(), Remote: remote, Opened: s.opened, Path: p,
+		Queued: s.out.Bytes(), InFlight: int(s.inFlight.Load()),
+	}
+}
+
+// MaxUnreliable is the limit of the datagram lane, or of the reliable one that
+// stands in for it.
+func (s *session) MaxUnreliable() int {
+	if d := s.conn.Datagrams(); d != nil {
+		return d.Max()
+	}
+	return s.conn.Max()
+}
+
+// Send queues m; see transport.Session.
+func (s *session) Send(m transport.Message) error {
+	limit := s.gw.cfg.MaxMessageBytes
+	if m.Delivery == transport.Unreliable {
+		limit = s.MaxUnreliable()
+	}
+	if n := len(m.Buf.B); n > limit {
+		m.Buf.Release()
+		s.shard.drop(upstream.DropTooLarge, 1)
+		return &transport.TooLargeError{Size: n, Max: limit, Delivery: m.Delivery}
+	}
+	dropped, err := s.out.Push(m)
+	if dropped > 0 {
+		s.shard.drop(upstream.DropStale, dropped)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, outbox.ErrFull):
+		s.shard.drop(upstream.DropSlowClient, 1)
+		r := transport.Because(transport.TooSlow, "%d bytes wait to be read: the limit is %d", s.out.Bytes(), s.gw.cfg.SendBufferBytes)
+		s.Close(r)
+		return r
+	}
+	s.shard.drop(upstream.DropSessionClosed, 1)
+	if r := s.end.Load(); r != nil {
+		return *r
+	}
+	return transport.Reason{Code: transport.Normal}
+}
+
+// Flush wakes the lane if something is queued.
+func (s *session) Flush() {
+	if !s.out.Empty() {
+		s.conn.Wake()
+	}
+}
+
+// Close ends the session: game logic hears Closed, the client what is queued and
+// then why.
+func (s *session) Close(r transport.Reason) {
+	if !s.finish(r) {
+		return
+	}
+	if r.Code == transport.TooSlow {
+		s.out.Drop()
+	}
+	s.conn.Close(r)
+}
+
+// finish ends the session's traffic for reason r; false when it had ended before.
+func (s *session) finish(r transport.Reason) bool {
+	if !s.end.CompareAndSwap(nil, &r) {
+		return false
+	}
+	s.out.Seal()
+	s.gw.groups.leaveAll(s)
+	s.gw.wheel.remove(s)
+	s.pushClosed(&r)
+	s.gw.ended(s, r)
+	return true
+}

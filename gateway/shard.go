@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"strait/queue"
+	"strait/upstream"
+)
+
+// drainBatch is how many events a consumer hands to the driver at once.
+const drainBatch = 256
+
+// shard is one dispatcher: a ring that any goroutine pushes on and the one
+// consumer that empties it into the driver. A session stays on its shard.
+type shard struct {
+	index  int
+	gw     *Gateway
+	ring   *queue.Ring[upstream.Event]
+	fanout fanout
+	counters
+
+	anyone atomic.Bool // waiting or barriers is not empty
+	mu     sync.Mutex
+	// waiting are the sessions that the ring had no room for.
+	waiting []*session
+	// barriers are closed once the ring was seen empty and nobody waits.
+	barriers []chan struct{}
+}
+
+func newShard(gw *Gateway, index int) *shard {
+	sh := &shard{index: index, gw: gw, ring: queue.New[upstream.Event](gw.cfg.QueueSize)}
+	sh.fanout.init()
+	return sh
+}
+
+// run is the consumer; it returns after Close once everything was delivered.
+func (sh *shard) run() {
+	batch := make([]upstream.Event, drainBatch)
+	for {
+		n := sh.ring.Drain(batch)
+		if n > 0 {
+			sh.observe(batch[:n])
+			sh.gw.driver.Deliver(sh.index, batch[:n])
+			clear(batch[:n])
+		}
+		if sh.anyone.Load() {
+			sh.attend(n == 0)
+			if n == 0 {
+				continue
+			}
+		}
+		if n == 0 && !sh.ring.Wait() {
+			return
+		}
+	}
+}
+
+func (sh *shard) observe(batch []upstream.Event) {
+	for i := range batch {
+		if at := batch[i].Stamp; at != 0 {
+			sh.latency.observe(sh.gw.nanotime() - at)
+		}
+	}
+}
+
+// wait makes the consumer call s.retry when the ring has room again.
+func (sh *shard) wait(s *session) {
+	sh.mu.Lock()
+	sh.waiting = append(sh.waiting, s)
+	sh.anyone.Store(true)
+	sh.mu.Unlock()
+	sh.ring.Wake()
+}
+
+// barrier returns a channel that is closed once everything pushed or waiting
+// before has been delivered.
+func (sh *shard) barrier() <-chan struct{} {
+	ch := make(chan struct{})
+	sh.mu.Lock()
+	sh.barriers = append(sh.barriers, ch)
+	sh.anyone.Store(true)
+	sh.mu.Unlock()
+	sh.ring.Wake()
+	return ch
+}
+
+// attend lets those who wait push again and, when the ring was empty and nobody
+// waited, opens the barriers.
+func (sh *shard) attend(empty bool) {
+	sh.mu.Lock()
+	waiting := sh.waiting
+	sh.waiting = nil
+	var open []chan struct{}
+	if empty && len(waiting) == 0 {
+		open, sh.barriers = sh.barriers, nil
+	}
+	sh.anyone.Store(len(sh.barriers) > 0)
+	sh.mu.Unlock()
+	for _, ch := range open {
+		close(ch)
+	}
+	for _, s := range waiting {
+		s.retry()
+	}
+}

@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"sync"
+	"time"
+
+	"strait/transport"
+)
+
+const (
+	// wheelSlots is how many parts the sessions are spread over; one part is visited
+	// a tick, every session once a turn.
+	wheelSlots = 16
+	// linkEvery is how often game logic hears of a changed path at most.
+	linkEvery = 3 * time.Second
+	// measureEvery is how often the round trip of a busy session is measured.
+	measureEvery = 15 * time.Second
+)
+
+// wheel looks after silence: one goroutine and one ticker for all sessions
+// (WIRE.md section 3). A session is visited every turn; the turn is a second, or
+// an eighth of a shorter idle timeout.
+type wheel struct {
+	gw    *Gateway
+	tick  time.Duration
+	slots [wheelSlots]wheelSlot
+}
+
+type wheelSlot struct {
+	mu       sync.Mutex
+	sessions []*session
+}
+
+// wheelEntry is the wheel's place in a session.
+type wheelEntry struct {
+	index int // in its slot, guarded by the slot's mu; -1: not in it
+
+	// owned by the wheel's goroutine
+	measured time.Time // of the last PING
+	linked   time.Time // of the last Link event
+	last     linkState
+}
+
+// linkState is what a Link event said last.
+type linkState struct {
+	kind   transport.Kind
+	path   transport.Path
+	queued int
+}
+
+func newWheel(g *Gateway) *wheel {
+	turn := min(time.Second, max(g.cfg.IdleTimeout/8, wheelSlots*time.Millisecond))
+	return &wheel{gw: g, tick: turn / wheelSlots}
+}
+
+func (w *wheel) slot(s *session) *wheelSlot { return &w.slots[s.handle%wheelSlots] }
+
+func (w *wheel) add(s *session) {
+	sl := w.slot(s)
+	sl.mu.Lock()
+	s.wheel.index = len(sl.sessions)
+	sl.sessions = append(sl.sessions, s)
+	sl.mu.Unlock()
+}
+
+// remove takes s out; idempotent.
+func (w *wheel) remove(s *session) {
+	sl := w.slot(s)
+	sl.mu.Lock()
+	defer sl.mu.Unlock()
+	i := s.wheel.index
+	if i >= len(sl.sessions) || sl.sessions[i] != s {
+		return
+	}
+	last := len(sl.sessions) - 1
+	sl.sessions[i] = sl.sessions[last]
+	sl.sessions[i].wheel.index = i
+	sl.sessions[last] = nil
+	sl.sessions = sl.sessions[:last]
+}
+
+func (w *wheel) run(stop <-chan struct{}) {
+	t := time.NewTicker(w.tick)
+	defer t.Stop()
+	var visit []*session
+	for i := 0; ; i = (i + 1) % wheelSlots {
+		select {
+		case <-stop:
+			return
+		case now := <-t.C:
+			sl := &w.slots[i]
+			sl.mu.Lock()
+			visit = append(visit[:0], sl.sessions...)
+			sl.mu.Unlock()
+			for _, s := range visit {
+				w.visit(s, now)
+			}
+			clear(visit)
+		}
+	}
+}
+
+// visit closes a silent session, asks a quiet one for a sign of life, and tells
+// game logic what has become of its path.
+func (w *wheel) visit(s *session, now time.Time) {
+	idle := w.gw.cfg.IdleTimeout
+	info := s.Info()
+	p := info.Path
+	if d := s.conn.Datagrams(); d != nil {
+		if dp := d.Path(); dp.Heard.After(p.Heard) {
+			p.Heard = dp.Heard
+		}
+	}
+	heard := p.Heard
+	if heard.Before(s.opened) {
+		heard = s.opened
+	}
+	silent := now.Sub(heard)
+	switch {
+	case silent > idle:
+		s.Close(transport.Because(transport.Idle, "nothing received for %v", idle))
+		return
+	case !p.PartialSince.IsZero() && now.Sub(p.PartialSince) > idle:
+		s.Close(transport.Because(transport.Idle, "a frame was not completed within %v", idle))
+		return
+	case silent > idle/3, now.Sub(s.wheel.measured) > measureEvery:
+		s.wheel.measured = now
+		s.conn.Ping()
+		s.conn.Wake()
+	}
+	is := linkState{kind: info.Kind, path: p, queued: info.Queued}
+	if now.Sub(s.wheel.linked) >= linkEvery && s.wheel.last.differs(is, w.gw.cfg.SendBufferBytes) {
+		s.wheel.linked, s.wheel.last = now, is
+		s.pushLink()
+	}
+}
+
+// differs reports whether game logic should hear of b after a: another transport
+// or address, a round trip a quarter and 2 ms away, more or less loss by half a
+// per cent, or a queue that crossed a quarter of its limit.
+func (a linkState) differs(b linkState, limit int) bool {
+	rtt := (a.path.RTT - b.path.RTT).Abs()
+	loss := int64(a.path.LossPPM) - int64(b.path.LossPPM)
+	return a.kind != b.kind && a.kind != transport.KindUnspecified ||
+		a.path.Remote != b.path.Remote && a.path.Remote.IsValid() ||
+		b.path.RTT > 0 && rtt > 2*time.Millisecond && rtt > a.path.RTT/4 ||
+		loss > 5000 || loss < -5000 ||
+		(a.queued > limit/4) != (b.queued > limit/4)
+}
