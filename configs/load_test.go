@@ -1,0 +1,327 @@
+package configs_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"strait/configs"
+)
+
+// contract is the list of variables with their defaults that users rely on, in the
+// order of the reference.
+var contract = [][2]string{
+	{"STRAIT_TCP_ADDR", ":7777"},
+	{"STRAIT_UDP_ADDR", ":7778"},
+	{"STRAIT_QUIC_ADDR", ":7777"},
+	{"STRAIT_ADMIN_ADDR", "127.0.0.1:7780"},
+	{"STRAIT_TLS_CERT_FILE", ""},
+	{"STRAIT_TLS_KEY_FILE", ""},
+	{"STRAIT_TLS_MIN_VERSION", "1.3"},
+	{"STRAIT_TLS_CIPHER_SUITES", ""},
+	{"STRAIT_UPSTREAM", "echo"},
+	{"STRAIT_UPSTREAM_STREAMS", "2"},
+	{"STRAIT_UPSTREAM_GRACE", "10s"},
+	{"STRAIT_UPSTREAM_CA_FILE", ""},
+	{"STRAIT_UPSTREAM_CERT_FILE", ""},
+	{"STRAIT_UPSTREAM_KEY_FILE", ""},
+	{"STRAIT_CLIENT_ROUTE", "off"},
+	{"STRAIT_SHARDS", "0"},
+	{"STRAIT_QUEUE_SIZE", "8192"},
+	{"STRAIT_MAX_SESSIONS", "20000"},
+	{"STRAIT_MAX_HANDSHAKES", "1024"},
+	{"STRAIT_MAX_MESSAGE_BYTES", "65536"},
+	{"STRAIT_SEND_BUFFER_BYTES", "262144"},
+	{"STRAIT_BUFFER_BUDGET_BYTES", "0"},
+	{"STRAIT_OPEN_TIMEOUT", "5s"},
+	{"STRAIT_IDLE_TIMEOUT", "30s"},
+	{"STRAIT_DRAIN_TIMEOUT", "10s"},
+	{"STRAIT_LOG_LEVEL", "info"},
+	{"STRAIT_LOG_FORMAT", "text"},
+}
+
+func TestDefaultsAreTheContract(t *testing.T) {
+	c := load(t, "PATH=/bin", "STRAITS=x")
+	var got [][2]string
+	for _, v := range c.Values() {
+		got = append(got, [2]string{v.Name, v.Value})
+		assert.Equal(t, configs.FromDefault, v.Source, v.Name)
+		assert.NotEmpty(t, v.Doc, v.Name)
+	}
+	assert.Equal(t, contract, got)
+
+	assert.Equal(t, configs.Listen{TCP: ":7777", UDP: ":7778", QUIC: ":7777", Admin: "127.0.0.1:7780"}, c.Listen)
+	assert.Equal(t, configs.TLS{MinVersion: tls.VersionTLS13}, c.TLS)
+	assert.Equal(t, configs.Upstream{Streams: 2, Grace: 10 * time.Second}, c.Upstream)
+	assert.True(t, c.Upstream.Backends.Echo())
+	assert.Equal(t, configs.Gateway{
+		QueueSize: 8192, MaxSessions: 20000, MaxHandshakes: 1024, MaxMessage: 65536, SendBuffer: 262144,
+		OpenTimeout: 5 * time.Second, IdleTimeout: 30 * time.Second, DrainTimeout: 10 * time.Second,
+	}, c.Gateway)
+	assert.Equal(t, configs.Log{Level: slog.LevelInfo, Format: configs.FormatText}, c.Log)
+}
+
+func TestEveryVariableIsDecoded(t *testing.T) {
+	cert, key := writePair(t, time.Now().Add(24*time.Hour))
+	environ := map[string]string{
+		"STRAIT_TCP_ADDR":            "[::1]:1777",
+		"STRAIT_UDP_ADDR":            "10.0.0.1:1778",
+		"STRAIT_QUIC_ADDR":           "edge.example:https",
+		"STRAIT_ADMIN_ADDR":          "off",
+		"STRAIT_TLS_CERT_FILE":       cert,
+		"STRAIT_TLS_KEY_FILE":        key,
+		"STRAIT_TLS_MIN_VERSION":     "1.2",
+		"STRAIT_TLS_CIPHER_SUITES":   "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+		"STRAIT_UPSTREAM":            "link+tls://logic-1:7900,link+unix:///run/logic.sock",
+		"STRAIT_UPSTREAM_STREAMS":    "64",
+		"STRAIT_UPSTREAM_GRACE":      "1m30s",
+		"STRAIT_UPSTREAM_CA_FILE":    cert,
+		"STRAIT_UPSTREAM_CERT_FILE":  cert,
+		"STRAIT_UPSTREAM_KEY_FILE":   key,
+		"STRAIT_CLIENT_ROUTE":        "on",
+		"STRAIT_SHARDS":              "4",
+		"STRAIT_QUEUE_SIZE":          "64",
+		"STRAIT_MAX_SESSIONS":        "100",
+		"STRAIT_MAX_HANDSHAKES":      "10",
+		"STRAIT_MAX_MESSAGE_BYTES":   "16384",
+		"STRAIT_SEND_BUFFER_BYTES":   "16384",
+		"STRAIT_BUFFER_BUDGET_BYTES": "1099511627776", // more than 32 bits hold
+		"STRAIT_OPEN_TIMEOUT":        "1m",
+		"STRAIT_IDLE_TIMEOUT":        "1h",
+		"STRAIT_DRAIN_TIMEOUT":       "100ms",
+		"STRAIT_LOG_LEVEL":           "debug",
+		"STRAIT_LOG_FORMAT":          "json",
+	}
+	require.Len(t, environ, len(contract))
+	var lines []string
+	for name, v := range environ {
+		lines = append(lines, name+"= "+v+" ")
+	}
+	c := load(t, lines...)
+	for _, v := range c.Values() {
+		assert.Equal(t, environ[v.Name], v.Value, v.Name)
+		assert.Equal(t, configs.FromEnvironment, v.Source, v.Name)
+		assert.True(t, c.Given(v.Name))
+	}
+	assert.True(t, c.Listen.Admin.Off())
+	assert.Equal(t, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, c.TLS.Policy(nil).CipherSuites)
+	assert.Equal(t, uint16(tls.VersionTLS12), c.TLS.Policy(nil).MinVersion)
+	assert.Equal(t, int64(1)<<40, c.Gateway.BufferBudget)
+	assert.Equal(t, configs.Backends{
+		{Network: "tcp", Address: "logic-1:7900", TLS: true},
+		{Network: "unix", Address: "/run/logic.sock"},
+	}, c.Upstream.Backends)
+}
+
+func TestSetToNothingMeansTheDefault(t *testing.T) {
+	var lines []string
+	for _, v := range contract {
+		lines = append(lines, v[0]+"=", v[0]+"=  ")
+	}
+	c := load(t, lines...)
+	for i, v := range c.Values() {
+		assert.Equal(t, contract[i][1], v.Value, v.Name)
+		assert.Equal(t, configs.FromDefault, v.Source, v.Name)
+	}
+}
+
+func TestWrongValues(t *testing.T) {
+	cert, key := writePair(t, time.Now().Add(24*time.Hour))
+	for _, tc := range []struct {
+		environ  string // several are separated by spaces
+		variable string
+		says     string
+	}{
+		{"STRAIT_TCP_ADDR=7777", "STRAIT_TCP_ADDR", `":7777"`},
+		{"STRAIT_TLS_MIN_VERSION=1.1", "STRAIT_TLS_MIN_VERSION", "want 1.2 or 1.3"},
+		{"STRAIT_CLIENT_ROUTE=yes", "STRAIT_CLIENT_ROUTE", "want on or off"},
+		{"STRAIT_SHARDS=-1", "STRAIT_SHARDS", "out of range; want 0 (GOMAXPROCS) or a whole number from 1 to 256"},
+		{"STRAIT_SHARDS=257", "STRAIT_SHARDS", "out of range"},
+		{"STRAIT_SHARDS=two", "STRAIT_SHARDS", "not a whole number"},
+		{"STRAIT_SHARDS=1.5", "STRAIT_SHARDS", "not a whole number"},
+		{"STRAIT_MAX_SESSIONS=99999999999999999999", "STRAIT_MAX_SESSIONS", "out of range"},
+		{"STRAIT_MAX_SESSIONS=0", "STRAIT_MAX_SESSIONS", "from 1 to 1000000"},
+		{"STRAIT_MAX_HANDSHAKES=0", "STRAIT_MAX_HANDSHAKES", "from 1 to 100000"},
+		{"STRAIT_QUEUE_SIZE=63", "STRAIT_QUEUE_SIZE", "from 64 to 1048576"},
+		{"STRAIT_QUEUE_SIZE=1048577", "STRAIT_QUEUE_SIZE", "from 64 to 1048576"},
+		{"STRAIT_MAX_MESSAGE_BYTES=16383", "STRAIT_MAX_MESSAGE_BYTES", "from 16384 to 1048576"},
+		{"STRAIT_MAX_MESSAGE_BYTES=1048577", "STRAIT_MAX_MESSAGE_BYTES", "from 16384 to 1048576"},
+		{"STRAIT_MAX_MESSAGE_BYTES=1048576", "STRAIT_MAX_MESSAGE_BYTES", "at most 262144, or a larger STRAIT_SEND_BUFFER_BYTES"},
+		{"STRAIT_SEND_BUFFER_BYTES=65535", "STRAIT_SEND_BUFFER_BYTES", "at least 65536"},
+		{"STRAIT_BUFFER_BUDGET_BYTES=1", "STRAIT_BUFFER_BUDGET_BYTES", "want 0 (a quarter of the memory) or"},
+		{"STRAIT_BUFFER_BUDGET_BYTES=1048576 STRAIT_SEND_BUFFER_BYTES=1048577", "STRAIT_BUFFER_BUDGET_BYTES", "0 or at least 1048577"},
+		{"STRAIT_OPEN_TIMEOUT=5", "STRAIT_OPEN_TIMEOUT", "a number with a unit"},
+		{"STRAIT_OPEN_TIMEOUT=-5s", "STRAIT_OPEN_TIMEOUT", "from 100ms to 1m"},
+		{"STRAIT_OPEN_TIMEOUT=0s", "STRAIT_OPEN_TIMEOUT", "out of range"},
+		{"STRAIT_IDLE_TIMEOUT=2h", "STRAIT_IDLE_TIMEOUT", "from 1s to 1h"},
+		{"STRAIT_DRAIN_TIMEOUT=11m", "STRAIT_DRAIN_TIMEOUT", "from 100ms to 10m"},
+		{"STRAIT_UPSTREAM_GRACE=soon", "STRAIT_UPSTREAM_GRACE", "not a duration"},
+		{"STRAIT_UPSTREAM_STREAMS=0", "STRAIT_UPSTREAM_STREAMS", "from 1 to 64"},
+		{"STRAIT_LOG_LEVEL=loud", "STRAIT_LOG_LEVEL", "want debug, info, warn or error"},
+		{"STRAIT_LOG_LEVEL=info+1", "STRAIT_LOG_LEVEL", "want debug, info, warn or error"},
+		{"STRAIT_LOG_FORMAT=xml", "STRAIT_LOG_FORMAT", "want text or json"},
+
+		{"STRAIT_TCP_ADDR=off", "STRAIT_TCP_ADDR", "no transport is on (this version has no sealed UDP and no QUIC); want an address such as :7777"},
+		{"STRAIT_ADMIN_ADDR=:7777", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7777 already"},
+		{"STRAIT_TCP_ADDR=0.0.0.0:7780", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7780 already"},
+		{"STRAIT_UDP_ADDR=:7777", "STRAIT_QUIC_ADDR", "STRAIT_UDP_ADDR listens at port 7777 already"},
+
+		{"STRAIT_TLS_CERT_FILE=/nowhere/tls.crt STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "cannot be read: no such file or directory"},
+		{"STRAIT_TLS_CERT_FILE=" + cert, "STRAIT_TLS_KEY_FILE", "its key is missing"},
+		{"STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "its certificate is missing"},
+		{"STRAIT_TLS_CERT_FILE=" + cert + " STRAIT_TLS_KEY_FILE=/", "STRAIT_TLS_KEY_FILE", "is a folder"},
+		{"STRAIT_TLS_CERT_FILE=" + cert + " STRAIT_TLS_KEY_FILE=" + cert, "STRAIT_TLS_KEY_FILE", "holds no private key"},
+		{"STRAIT_TLS_CERT_FILE=" + key + " STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "holds no certificate"},
+		{"STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "STRAIT_TLS_MIN_VERSION=1.2"},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "an ECDSA or Ed25519 key needs one with ECDSA"},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_RSA_WITH_RC4_128_SHA", "STRAIT_TLS_CIPHER_SUITES", "is not secure"},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "belongs to TLS 1.3"},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA255", "STRAIT_TLS_CIPHER_SUITES", "did you mean TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256?"},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=AES,", "STRAIT_TLS_CIPHER_SUITES", `"AES" does not exist; an item of the list is empty`},
+		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "listed twice"},
+
+		{"STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "a link+tls:// backend in STRAIT_UPSTREAM"},
+		{"STRAIT_UPSTREAM=link://h:1 STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "only link+tls backends"},
+		{"STRAIT_UPSTREAM=link+tls://h:1 STRAIT_UPSTREAM_CA_FILE=" + key, "STRAIT_UPSTREAM_CA_FILE", "holds no certificate"},
+		{"STRAIT_UPSTREAM=link+tls://h:1 STRAIT_UPSTREAM_CERT_FILE=" + cert, "STRAIT_UPSTREAM_KEY_FILE", "its key is missing"},
+	} {
+		t.Run(tc.environ, func(t *testing.T) {
+			assert.Contains(t, only(t, tc.variable, refused(t, strings.Fields(tc.environ)...)), tc.says)
+		})
+	}
+}
+
+func TestPairThatDoesNotWorkIsRefused(t *testing.T) {
+	cert, key := writePair(t, time.Now().Add(24*time.Hour))
+	_, otherKey := writePair(t, time.Now().Add(24*time.Hour))
+	expiredCert, expiredKey := writePair(t, time.Now().Add(-time.Hour))
+	futureCert, futureKey := writePair(t, time.Now().Add(96*time.Hour))
+	for _, names := range [][2]string{
+		{"STRAIT_TLS_CERT_FILE", "STRAIT_TLS_KEY_FILE"},
+		{"STRAIT_UPSTREAM_CERT_FILE", "STRAIT_UPSTREAM_KEY_FILE"},
+	} {
+		upstream := "STRAIT_UPSTREAM=link+tls://logic:7900"
+		load(t, upstream, names[0]+"="+cert, names[1]+"="+key)
+		assert.Contains(t, only(t, names[1], refused(t, upstream, names[0]+"="+cert, names[1]+"="+otherKey)), "not usable as the key of "+cert)
+		assert.Contains(t, only(t, names[0], refused(t, upstream, names[0]+"="+expiredCert, names[1]+"="+expiredKey)), "has expired")
+		assert.Contains(t, only(t, names[0], refused(t, upstream, names[0]+"="+futureCert, names[1]+"="+futureKey)), "not valid yet")
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	_, notices, err := configs.Load([]string{
+		"STRAIT_ZEBRA=1", "STRAIT_TPC_ADDR=:1", "STRAIT_LOG_LEVEL=loud", "STRAIT_TCP_ADDR=x",
+		"STRAIT_TLS_CERT_FILE=/nowhere", "STRAIT_SHARDS=-1", "STRAIT_SERVICE_HOST=10.0.0.1",
+	})
+	var all *configs.Errors
+	require.True(t, errors.As(err, &all))
+	var order []string
+	for _, p := range all.Problems {
+		order = append(order, p.Variable)
+	}
+	assert.Equal(t, []string{"STRAIT_TCP_ADDR", "STRAIT_TLS_CERT_FILE", "STRAIT_SHARDS", "STRAIT_LOG_LEVEL", "STRAIT_TPC_ADDR", "STRAIT_ZEBRA"}, order)
+	assert.Len(t, strings.Split(err.Error(), "\n"), len(order))
+	assert.ErrorIs(t, err, fs.ErrNotExist)
+	assert.Len(t, notices, 1)
+}
+
+func TestUnknownVariables(t *testing.T) {
+	for name, says := range map[string]string{
+		"STRAIT_TPC_ADDR":         "did you mean STRAIT_TCP_ADDR?",
+		"STRAIT_TCPADDR":          "did you mean STRAIT_TCP_ADDR?",
+		"STRAIT_QUEUE_SIZES":      "did you mean STRAIT_QUEUE_SIZE?",
+		"STRAIT_MAX_SESIONS":      "did you mean STRAIT_MAX_SESSIONS?",
+		"STRAIT_MAX_MESSAGE":      "did you mean STRAIT_MAX_MESSAGE_BYTES?",
+		"STRAIT_SHARDS_PER_CORE":  "did you mean STRAIT_SHARDS?",
+		"STRAIT_TCP_PORT":         "did you mean STRAIT_TCP_ADDR?",
+		"STRAIT_tcp_addr":         "did you mean STRAIT_TCP_ADDR?",
+		"STRAIT_PASSWORD":         "want one of those that `strait config docs` lists",
+		"STRAIT_MAX":              "did you mean STRAIT_MAX_",
+		"STRAIT_":                 "there is no such variable",
+		"STRAIT_PORTS":            "there is no such variable",
+		"STRAIT_UDP_SERVICE_HOST": "enableServiceLinks: false",
+		"STRAIT_UDP_SERVICE_PORT": "enableServiceLinks: false",
+		"STRAIT_X_PORT_7777_TCP":  "enableServiceLinks: false",
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := only(t, name, refused(t, name+"=hunter2"))
+			assert.Contains(t, text, says)
+			assert.NotContains(t, text, "hunter2", "the value of an unknown variable may be a secret")
+		})
+	}
+	assert.Contains(t, only(t, "STRAIT_UDP_PORT", refused(t, "STRAIT_UDP_PORT=udp://10.0.0.1:7778")), "enableServiceLinks: false")
+	assert.Contains(t, refused(t, "STRAIT_TPC_ADDR="), "STRAIT_TPC_ADDR", "a wrong name is wrong also with nothing in it")
+}
+
+func TestKubernetesVariablesAreIgnored(t *testing.T) {
+	names := []string{
+		"STRAIT_PORT", "STRAIT_PORT_7777_TCP", "STRAIT_PORT_7777_TCP_ADDR", "STRAIT_PORT_7777_TCP_PORT",
+		"STRAIT_PORT_7777_TCP_PROTO", "STRAIT_PORT_7778_UDP", "STRAIT_SERVICE_HOST", "STRAIT_SERVICE_PORT", "STRAIT_SERVICE_PORT_GAME",
+	}
+	environ := []string{"STRAIT_UDP_ADDR=off", "STRAIT_QUIC_ADDR=off"}
+	for _, name := range names {
+		environ = append(environ, name+"=tcp://10.0.0.1:7777")
+	}
+	c, notices, err := configs.Load(environ)
+	require.NoError(t, err)
+	require.Len(t, notices, 1)
+	assert.Equal(t, names, notices[0].Variables)
+	assert.False(t, c.Given("STRAIT_PORT"))
+
+	_, notices, err = configs.Load([]string{"STRAIT_UDP_ADDR=off", "STRAIT_QUIC_ADDR=off", "STRAIT_PORT=8000"})
+	require.NoError(t, err)
+	require.Len(t, notices, 1)
+	assert.Contains(t, notices[0].String(), "belongs in STRAIT_TCP_ADDR", "who sets a port by hand learns where it goes")
+}
+
+func TestAbsentTransportsAreLeftOutWithNotice(t *testing.T) {
+	c, notices, err := configs.Load(nil)
+	require.NoError(t, err)
+	require.Len(t, notices, 2)
+	assert.Equal(t, "STRAIT_UDP_ADDR: :7778 left out: this version has no sealed UDP", notices[0].String())
+	assert.Equal(t, []string{"STRAIT_QUIC_ADDR"}, notices[1].Variables)
+	assert.Contains(t, value(t, c, "STRAIT_UDP_ADDR").Note, "left out")
+}
+
+func TestQueueSizeIsRoundedUp(t *testing.T) {
+	for given, want := range map[string]int64{"64": 64, "65": 128, "1000": 1024, "8192": 8192, "1048575": 1 << 20} {
+		c := load(t, "STRAIT_QUEUE_SIZE="+given)
+		assert.Equal(t, want, c.Gateway.QueueSize)
+		if given != value(t, c, "STRAIT_QUEUE_SIZE").Value {
+			assert.Contains(t, value(t, c, "STRAIT_QUEUE_SIZE").Note, given)
+		}
+	}
+}
+
+func TestSecretsAreNotRepeated(t *testing.T) {
+	for _, environ := range []string{
+		"STRAIT_UPSTREAM=link://user:hunter2@logic:7900",
+		"STRAIT_UPSTREAM=link://user:hun,ter2@logic:7900",
+		"STRAIT_UPSTREAM=link://a:1,link+tls://user:hunter2@logic:7900",
+		"STRAIT_UPSTREAM=user:hunter2@logic:7900",
+		"STRAIT_UPSTREAM=postgres://user:hun/ter2@logic:7900",
+		"STRAIT_TCP_ADDR=user:hunter2@:7777",
+	} {
+		name, _, _ := strings.Cut(environ, "=")
+		text := only(t, name, refused(t, environ))
+		assert.NotContains(t, text, "hun")
+		assert.NotContains(t, text, "ter2")
+		assert.Contains(t, text, "***@")
+	}
+	cert, _ := writePair(t, time.Now().Add(24*time.Hour))
+	text := only(t, "STRAIT_TLS_KEY_FILE", refused(t, "STRAIT_TLS_CERT_FILE="+cert, "STRAIT_TLS_KEY_FILE=-----BEGIN PRIVATE KEY-----\nhunter2\n"))
+	assert.NotContains(t, text, "hunter2")
+	assert.Contains(t, text, "holds the contents of a file, where its path belongs")
+}
+
+func TestLongValuesAreCutInMessages(t *testing.T) {
+	text := only(t, "STRAIT_TCP_ADDR", refused(t, "STRAIT_TCP_ADDR="+strings.Repeat("é", 5000)))
+	assert.Less(t, len(text), 600)
+}

@@ -1,0 +1,147 @@
+package configs
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v10"
+)
+
+// variable is one line of the table: everything about a setting that is not in the
+// tags of its field.
+type variable struct {
+	key  string // without Prefix
+	rule rule
+	doc  string // Markdown, on one line
+
+	// absent names the transport that the variable belongs to if this version does
+	// not have it: the value is checked and then left out with a notice.
+	absent string
+}
+
+func (v variable) name() string { return Prefix + v.key }
+
+type section struct {
+	title     string
+	intro     string
+	variables []variable
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+	tib = 1 << 40
+)
+
+// sections returns the table, in the order of the reference.
+func sections() []section {
+	return []section{
+		{
+			title: "Addresses",
+			intro: "At least one transport must be on. Without a host, all addresses of the machine are meant, IPv4 and IPv6. Two addresses of the same protocol may not be the same.",
+			variables: []variable{
+				{key: "TCP_ADDR", rule: address(), doc: "Where players connect with TLS over TCP."},
+				{key: "UDP_ADDR", rule: address(), absent: "sealed UDP", doc: "Where players' sealed UDP lanes arrive (UDP)."},
+				{key: "QUIC_ADDR", rule: address(), absent: "QUIC", doc: "Where players connect with QUIC (UDP)."},
+				{key: "ADMIN_ADDR", rule: address(), doc: "Where health, metrics, the session list and profiles are served over plain HTTP. It has no authentication: keep it off public networks."},
+			},
+		},
+		{
+			title: "TLS",
+			intro: "Without files the gateway makes itself a certificate at start, valid for 13 days and renewed while it runs, and logs its SHA-256 fingerprint. Files are read again when they change, and at SIGHUP; a pair that does not work is logged and the one in use kept.",
+			variables: []variable{
+				{key: "TLS_CERT_FILE", rule: file("the certificate and its chain"), doc: "The gateway's certificate. Goes with `STRAIT_TLS_KEY_FILE`."},
+				{key: "TLS_KEY_FILE", rule: file("the certificate's key, not encrypted"), doc: "The certificate's private key. Goes with `STRAIT_TLS_CERT_FILE`. The path is printed, the contents never are."},
+				{key: "TLS_MIN_VERSION", rule: rule{accepts: "1.2 or 1.3"}, doc: "The oldest version of TLS that is spoken. Allow 1.2 only for clients that have nothing better."},
+				{key: "TLS_CIPHER_SUITES", rule: rule{accepts: "IANA names of secure suites of TLS 1.2, separated by commas"}, doc: "The suites of TLS 1.2, in no order of preference; none: Go's own choice. Only with `STRAIT_TLS_MIN_VERSION=1.2`: the suites of TLS 1.3 cannot be chosen. At least one must suit the certificate's key. There are " + strings.Join(suiteNames(), ", ") + "."},
+			},
+		},
+		{
+			title: "Game logic",
+			variables: []variable{
+				{key: "UPSTREAM", rule: rule{accepts: "echo, or a list of link://host:port, link+tls://host:port and link+unix:///path, separated by commas"}, doc: "Where game logic runs. `echo` is built in and sends each message back to its player. Sessions are spread over the backends of a list."},
+				{key: "UPSTREAM_STREAMS", rule: integer(1, 64), doc: "Streams to each backend. A session stays on one."},
+				{key: "UPSTREAM_GRACE", rule: duration(100*time.Millisecond, 10*time.Minute), doc: "How long the sessions of a lost backend wait for one that takes them, before they are closed `UPSTREAM_LOST`."},
+				{key: "UPSTREAM_CA_FILE", rule: file("certificates of authorities"), doc: "The authorities that `link+tls` backends are verified with; none: the system's. Read at start."},
+				{key: "UPSTREAM_CERT_FILE", rule: file("the certificate and its chain"), doc: "The certificate that the gateway shows to `link+tls` backends that ask. Goes with `STRAIT_UPSTREAM_KEY_FILE`; read again when it changes."},
+				{key: "UPSTREAM_KEY_FILE", rule: file("the certificate's key, not encrypted"), doc: "The key of `STRAIT_UPSTREAM_CERT_FILE`. The path is printed, the contents never are."},
+				{key: "CLIENT_ROUTE", rule: rule{accepts: "on or off"}, doc: "Whether a client may name the route to game logic that it wants."},
+			},
+		},
+		{
+			title: "Limits",
+			intro: "Sizes are in bytes.",
+			variables: []variable{
+				{key: "SHARDS", rule: zeroOr("GOMAXPROCS", 1, 256), doc: "Dispatcher shards, each with its own queue and consumer. A session stays on one."},
+				{key: "QUEUE_SIZE", rule: integer(64, 1<<20), doc: "Events that a shard's queue holds; rounded up to a power of two."},
+				{key: "MAX_SESSIONS", rule: integer(1, 1_000_000), doc: "Sessions at a time; more are refused with `OVERLOADED`. See [Open files](#open-files)."},
+				{key: "MAX_HANDSHAKES", rule: integer(1, 100_000), doc: "Connections at a time that have not finished opening; when there is one more, the oldest is closed. See [Open files](#open-files)."},
+				{key: "MAX_MESSAGE_BYTES", rule: integer(16*kib, mib), doc: "The largest message, either way."},
+				{key: "SEND_BUFFER_BYTES", rule: integer(16*kib, 64*mib), doc: "What may wait to be sent to one session; a player who reads too slowly for that is closed `TOO_SLOW`. At least `STRAIT_MAX_MESSAGE_BYTES`."},
+				{key: "BUFFER_BUDGET_BYTES", rule: zeroOr("a quarter of the memory", mib, tib), doc: "What all sessions together may have waiting. See [Memory](#memory). At least `STRAIT_SEND_BUFFER_BYTES`."},
+			},
+		},
+		{
+			title: "Times",
+			variables: []variable{
+				{key: "OPEN_TIMEOUT", rule: duration(100*time.Millisecond, time.Minute), doc: "How long a connection may take to open: TLS, hello and authentication together."},
+				{key: "IDLE_TIMEOUT", rule: duration(time.Second, time.Hour), doc: "After how long without anything from a player the session is closed `IDLE`. The gateway pings at a third of it."},
+				{key: "DRAIN_TIMEOUT", rule: duration(100*time.Millisecond, 10*time.Minute), doc: "How long players may finish after SIGTERM or SIGINT. Give the process a few seconds more before it is killed."},
+			},
+		},
+		{
+			title: "Log",
+			intro: "The log goes to standard error.",
+			variables: []variable{
+				{key: "LOG_LEVEL", rule: logLevel(), doc: "The least important level that is logged."},
+				{key: "LOG_FORMAT", rule: oneOf(FormatText, FormatJSON), doc: "Lines for people or for machines."},
+			},
+		},
+	}
+}
+
+// variables returns the lines of the table without their sections.
+func variables() []variable {
+	var out []variable
+	for _, s := range sections() {
+		out = append(out, s.variables...)
+	}
+	return out
+}
+
+// keys returns every variable's name without the prefix.
+func keys() []string {
+	var out []string
+	for _, v := range variables() {
+		out = append(out, v.key)
+	}
+	return out
+}
+
+// fields returns c's fields by their variables' names without the prefix.
+func fields(c *Config) map[string]reflect.Value {
+	out := make(map[string]reflect.Value)
+	for _, group := range c.groups() {
+		g := reflect.ValueOf(group).Elem()
+		for i := range g.NumField() {
+			out[g.Type().Field(i).Tag.Get("env")] = g.Field(i)
+		}
+	}
+	return out
+}
+
+// defaults returns the defaults as the tags write them, by full name.
+func defaults() map[string]string {
+	out := make(map[string]string)
+	for _, group := range new(Config).groups() {
+		// The tags are constants of this package: an error would be a mistake that the
+		// test of the table finds as a variable without an entry here.
+		params, _ := env.GetFieldParamsWithOptions(group, env.Options{Prefix: Prefix, Environment: map[string]string{}})
+		for _, p := range params {
+			out[p.Key] = p.DefaultValue
+		}
+	}
+	return out
+}
