@@ -1,0 +1,89 @@
+# The two commands of the README are `make run` and `make test`; both need Go alone.
+# Everything else is for those who work on Strait. `make help` lists it.
+
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 3s
+DEMO_FOR    ?= 10s
+PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin proto docs bench-queue clean
+
+help: ## this list
+	@awk 'BEGIN{FS=":.*## "} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## one static binary, bin/strait
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/strait ./cmd/strait
+
+run: build ## start the gateway with its defaults: echo on :7777
+	./bin/strait serve
+
+test: ## all tests, hermetic, with Go alone
+	$(GO) vet ./...
+	$(GO) test -shuffle=on ./...
+
+check: fmt-check vet staticcheck race fuzz generated cross ## every gate that is not a plain test
+
+fmt-check: ## fail on files that gofmt would change
+	@out=$$(git ls-files -z '*.go' | xargs -0 gofmt -l); if [ -n "$$out" ]; then echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+	$(GO) vet -tags outside ./...
+
+staticcheck: ## staticcheck, also over the tests behind the outside tag
+	$(GO) run $(STATICCHECK) -tags outside ./...
+
+race: ## all tests under the race detector, shuffled (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; n=0; \
+	for d in $$(git ls-files -z '*_test.go' | xargs -0 grep -lE '^func Fuzz' | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$d/*_test.go | cut -c6- | sort -u); do \
+	    echo "fuzz $$d $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$d; n=$$((n+1)); \
+	  done; \
+	done; test $$n -gt 0; echo "$$n fuzz targets ran"
+
+generated: ## fail when generated files are not what their sources give (needs protoc)
+	$(MAKE) --no-print-directory proto docs
+	@out=$$(git status --porcelain -- proto examples/echo-python docs/configuration.md); if [ -n "$$out" ]; then echo "generated files differ from what is committed:"; echo "$$out"; exit 1; fi
+
+cross: ## the client SDK for macOS and Windows, the gateway for macOS
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./client/... ./examples/arena/player
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build ./client/... ./examples/arena/player
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/strait
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/strait
+
+demo: ## gateway, arena and two bots, until ctrl-C
+	$(GO) run ./examples/demo
+
+test-outside: outside-python outside-spin ## proofs by foreign tools (.ci/run says what to install)
+	$(GO) run ./examples/demo -for $(DEMO_FOR)
+	$(MAKE) --no-print-directory cross
+
+outside-python: ## the echo backend in Python behind the gateway
+	$(GO) test -count=1 -tags outside ./examples/echo-python/...
+
+outside-spin: ## the model of the ring's parking, searched exhaustively
+	@command -v spin >/dev/null || { echo "spin is missing: apt-get install spin"; exit 1; }
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp queue/parking.pml $$dir && cd $$dir && \
+	spin -a parking.pml && gcc -O2 -o pan pan.c && ./pan -a | tee out.txt && grep -q 'errors: 0' out.txt
+
+proto: ## regenerate Go and Python from proto/*.proto
+	@command -v protoc >/dev/null || { echo "protoc is missing: apt-get install protobuf-compiler"; exit 1; }
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && GOBIN=$$dir $(GO) install $(PROTOC_GEN_GO) && \
+	PATH="$$dir:$$PATH" protoc -I proto --go_out=proto/straitv1 --go_opt=paths=source_relative \
+	  --go_opt=Msession.proto=strait/proto/straitv1 --go_opt=Mupstream.proto=strait/proto/straitv1 session.proto upstream.proto && \
+	protoc -I proto --python_out=examples/echo-python upstream.proto
+
+docs: ## regenerate docs/configuration.md
+	$(GO) run ./cmd/strait config docs > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+
+bench-queue: ## the ring beside a channel, a mutex and a linked queue
+	$(GO) test -run '^$$' -bench Throughput -benchtime 10x ./queue
+
+clean: ## remove what was built
+	rm -rf bin

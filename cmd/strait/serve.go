@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"strait/configs"
+	"strait/gateway"
+	"strait/gateway/admin"
+	"strait/tcp"
+	"strait/transport/tlsconfig"
+	"strait/upstream"
+	"strait/upstream/inproc"
+	"strait/upstream/link"
+	"strait/upstream/remote"
+)
+
+type serveCmd struct{}
+
+// Help is shown below the flags.
+func (serveCmd) Help() string {
+	return `Runs the gateway until SIGINT or SIGTERM, then lets sessions end within STRAIT_DRAIN_TIMEOUT. A second signal ends it at once. SIGHUP reads the certificate files again.
+
+Examples:
+  strait serve
+  STRAIT_UPSTREAM=link+unix:///run/logic.sock STRAIT_LOG_FORMAT=json strait serve
+  env $(grep -v '^#' configs/production.env) strait serve`
+}
+
+// Run builds the gateway from the environment and serves until ctx ends.
+func (serveCmd) Run(ctx context.Context, env environ, logTo logOutput) error {
+	cfg, notices, err := configuration(env)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, logTo)
+	slog.SetDefault(log)
+	log.Info("starting", "version", versionText())
+	for _, n := range notices {
+		log.Info("configuration: " + n.String())
+	}
+	s, err := newServer(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// logOutput is where logs go.
+type logOutput struct{ io.Writer }
+
+func newLogger(c configs.Log, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: c.Level}
+	if c.Format == configs.FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// server is a gateway with everything around it.
+type server struct {
+	cfg   *configs.Config
+	log   *slog.Logger
+	certs *tlsconfig.Source
+	gw    *gateway.Gateway
+	tcp   *tcp.Listener
+	admin *admin.Server
+	// failed receives the error of a listener that stopped by itself.
+	failed chan error
+}
+
+// newServer opens every address; nothing is left open if it fails.
+func newServer(ctx context.Context, cfg *configs.Config, log *slog.Logger) (s *server, err error) {
+	s = &server{cfg: cfg, log: log, failed: make(chan error, 4)}
+	defer func() {
+		if err != nil {
+			s.abandon()
+		}
+	}()
+	if s.certs, err = tlsconfig.New(cfg.TLS.Policy(log)); err != nil {
+		return nil, err
+	}
+	driver, err := newDriver(cfg.Upstream, log)
+	if err != nil {
+		return nil, err
+	}
+	budget, basis := cfg.BufferBudget()
+	log.Debug("buffer budget", "bytes", budget, "from", basis)
+	if s.gw, err = gateway.New(gatewayConfig(cfg, budget, log), driver); err != nil {
+		return nil, errors.Join(err, driver.Close())
+	}
+	if s.tcp, err = s.listenTCP(ctx); err != nil {
+		return nil, err
+	}
+	if !cfg.Listen.Admin.Off() {
+		s.admin, err = admin.Listen(string(cfg.Listen.Admin), admin.Config{
+			Gateway: s.gw, Version: versionText(), Collectors: s.collectors(), Logger: log,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("STRAIT_ADMIN_ADDR: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func gatewayConfig(c *configs.Config, budget int64, log *slog.Logger) gateway.Config {
+	g := c.Gateway
+	return gateway.Config{
+		Shards: int(g.Shards), QueueSize: int(g.QueueSize),
+		MaxSessions: int(g.MaxSessions), MaxHandshakes: int(g.MaxHandshakes),
+		MaxMessageBytes: int(g.MaxMessage), SendBufferBytes: int(g.SendBuffer), BufferBudgetBytes: budget,
+		OpenTimeout: g.OpenTimeout, IdleTimeout: g.IdleTimeout, DrainTimeout: g.DrainTimeout,
+		ClientRoute: bool(g.ClientRoute), Logger: log,
+	}
+}
+
+func newDriver(c configs.Upstream, log *slog.Logger) (upstream.Driver, error) {
+	if c.Backends.Echo() {
+		return inproc.Echo(), nil
+	}
+	rc := remote.Config{Streams: int(c.Streams), Grace: c.Grace, Logger: log}
+	for _, b := range c.Backends {
+		rc.Backends = append(rc.Backends, b.String())
+	}
+	if c.Backends.TLS() {
+		conf, err := tlsconfig.Upstream(c.CAFile, c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		rc.TLS = conf
+	}
+	return remote.New(rc, link.Carrier{})
+}
+
+func (s *server) listenTCP(ctx context.Context) (*tcp.Listener, error) {
+	if s.cfg.Listen.TCP.Off() {
+		return nil, nil
+	}
+	l, err := tcp.Listen(ctx, string(s.cfg.Listen.TCP), tcp.Config{
+		TLS: s.certs.Server(tcp.ALPN), Openings: s.gw.Openings(), Pool: s.gw.Pool(),
+		OpenTimeout: s.cfg.Gateway.OpenTimeout, MaxMessage: int(s.cfg.Gateway.MaxMessage),
+		MaxUnreliable: gateway.MaxUnreliable, Logger: s.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("STRAIT_TCP_ADDR: %w", err)
+	}
+	return l, nil
+}
+
+func (s *server) collectors() []prometheus.Collector {
+	var cs []prometheus.Collector
+	if s.tcp != nil {
+		cs = append(cs, tcpMetrics{s.tcp})
+	}
+	return cs
+}
+
+// abandon closes what newServer had opened.
+func (s *server) abandon() {
+	if s.tcp != nil {
+		s.tcp.Close()
+	}
+	if s.gw != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		s.gw.Shutdown(ctx)
+	}
+	if s.certs != nil {
+		s.certs.Close()
+	}
+}
+
+// run serves until ctx ends or a listener fails, and shuts down in order.
+func (s *server) run(ctx context.Context) error {
+	if err := s.gw.Start(); err != nil {
+		s.abandon()
+		return err
+	}
+	s.announce()
+	if s.tcp != nil {
+		s.gw.Listen(s.tcp, func(err error) { s.failed <- fmt.Errorf("STRAIT_TCP_ADDR: %w", err) })
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	var failure error
+	for serving := true; serving; {
+		select {
+		case <-ctx.Done():
+			serving = false
+		case failure = <-s.failed:
+			s.log.Error("a listener failed", "error", failure)
+			serving = false
+		case <-hup:
+			if err := s.certs.Reload(); err != nil {
+				s.log.Error("certificate not reloaded, the old one stays", "error", err)
+				continue
+			}
+			s.log.Info("certificate reloaded", "certificate", s.certs.Description())
+		}
+	}
+	s.gw.Shutdown(context.Background())
+	if s.admin != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = s.admin.Close(ctx) // a profile under way is cut
+		cancel()
+	}
+	s.certs.Close()
+	return failure
+}
+
+// announce says in one line each what is served where.
+func (s *server) announce() {
+	if s.tcp != nil {
+		s.log.Info("listening", "transport", "tcp", "address", s.tcp.Addr())
+	}
+	if s.admin != nil {
+		s.log.Info("listening", "admin", "http://"+s.admin.Addr().String(), "paths", "/livez /readyz /metrics /sessions /debug/pprof")
+	}
+	up := []any{"upstream", s.cfg.Upstream.Backends.String()}
+	if !s.cfg.Upstream.Backends.Echo() {
+		up = append(up, "streams", s.cfg.Upstream.Streams, "grace", s.cfg.Upstream.Grace)
+	}
+	s.log.Info("game logic", up...)
+	s.log.Info("certificate", "certificate", s.certs.Description(), "pin", fingerprint(s.certs.Fingerprint()))
+}
+
+func fingerprint(sum [32]byte) string { return hex.EncodeToString(sum[:]) }
