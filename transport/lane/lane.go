@@ -50,8 +50,6 @@ const (
 	maxPings = 64
 	// maxBatch is the most messages handed to Deliver in one call.
 	maxBatch = 32
-	// keepPulled is the most messages that an idle writer keeps room for.
-	keepPulled = 4
 	// probeAgain is after how long an unanswered PING no longer stands in the way of
 	// another.
 	probeAgain = 5 * time.Second
@@ -69,8 +67,12 @@ type Config struct {
 	Resume func()
 }
 
-// batches are the backing arrays of pending while several messages are collected.
-var batches = sync.Pool{New: func() any { return new([maxBatch]transport.Message) }}
+var (
+	// batches are the backing arrays of pending while several messages are collected.
+	batches = sync.Pool{New: func() any { return new([maxBatch]transport.Message) }}
+	// pulls are what Pull appends to.
+	pulls = sync.Pool{New: func() any { s := make([]transport.Message, 0, maxBatch); return &s }}
+)
 
 type state uint8
 
@@ -90,13 +92,13 @@ type Core struct {
 	peer   transport.Peer
 
 	// owned by the reader
-	state   state
-	limits  wire.Limits
-	have    uint8 // bytes of hdr
-	hdr     [wire.HeaderLen]byte
-	frame   wire.Header
-	buf     *transport.Buf // payload of frame; nil while the header is incomplete
-	got     int            // bytes of the payload that have arrived
+	state  state
+	limits wire.Limits
+	have   uint8 // bytes of hdr
+	hdr    [wire.HeaderLen]byte
+	frame  wire.Header
+	buf    *transport.Buf // payload of frame; nil while the header is incomplete
+	got    int            // bytes of the payload that have arrived
 	// pending are whole messages, in order, that the session has not taken. It is
 	// nil, or lies in one, or, while several are collected, in batch.
 	pending []transport.Message
@@ -110,8 +112,8 @@ type Core struct {
 	complete  bool // a whole frame arrived since the last note
 	marked    bool // partial is set
 
-	// owned by the writer
-	pulled []transport.Message
+	// owned by the writer; nil after Idle
+	pulled *[]transport.Message
 
 	// guarded by mu
 	mu        sync.Mutex

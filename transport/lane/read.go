@@ -68,6 +68,9 @@ func (c *Core) Advance(n int, now time.Time) error {
 // taken: fewer than len(p) when Space has become nil, and then the caller keeps
 // the rest for after Resume. Errors are those of Advance.
 func (c *Core) Feed(p []byte, now time.Time) (n int, err error) {
+	if len(c.pending) > 0 {
+		return 0, nil
+	}
 	c.feeding = true
 	for n < len(p) && err == nil {
 		if c.nextErr != nil || c.nextFrame != nil {

@@ -131,23 +131,28 @@ func (c *Core) pull(dst []byte, d transport.Delivery, budget int) (out []byte, n
 	if budget <= 0 {
 		return dst, false
 	}
-	c.pulled = c.peer.Pull(c.pulled[:0], d, transport.AnyChannel, budget)
-	for i, m := range c.pulled {
+	if c.pulled == nil {
+		c.pulled = pulls.Get().(*[]transport.Message)
+	}
+	ms := c.peer.Pull((*c.pulled)[:0], d, transport.AnyChannel, budget)
+	for _, m := range ms {
 		if d == transport.Unreliable {
 			dst = wire.AppendUnreliable(dst, m.Channel, m.Seq, m.Buf.B)
 		} else {
 			dst = wire.AppendFrame(dst, wire.Data, m.Channel, m.Buf.B)
 		}
 		m.Buf.Release()
-		c.pulled[i] = transport.Message{}
 	}
-	return dst, len(c.pulled) == 0
+	clear(ms)
+	*c.pulled = ms[:0]
+	return dst, len(ms) == 0
 }
 
-// Idle gives back the memory that the writer needed for more than a few messages;
-// from the writer, when Fill had nothing to append.
+// Idle gives back the memory that pulling needed; from the writer, when it has
+// nothing left to do, also at its end.
 func (c *Core) Idle() {
-	if cap(c.pulled) > keepPulled {
+	if c.pulled != nil {
+		pulls.Put(c.pulled)
 		c.pulled = nil
 	}
 }
