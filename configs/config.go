@@ -30,6 +30,8 @@ type Listen struct {
 	UDP   Addr `env:"UDP_ADDR" envDefault:":7778"`
 	QUIC  Addr `env:"QUIC_ADDR" envDefault:":7777"`
 	Admin Addr `env:"ADMIN_ADDR" envDefault:"127.0.0.1:7780"`
+	// TCPLoop lets open TCP connections live on event loops where the system has them.
+	TCPLoop Switch `env:"TCP_LOOP" envDefault:"on"`
 }
 
 // TLS is the policy of every transport that uses TLS.

@@ -33,6 +33,7 @@ var contract = [][2]string{
 	{"STRAIT_UPSTREAM_CERT_FILE", ""},
 	{"STRAIT_UPSTREAM_KEY_FILE", ""},
 	{"STRAIT_CLIENT_ROUTE", "off"},
+	{"STRAIT_TCP_LOOP", "on"},
 	{"STRAIT_SHARDS", "0"},
 	{"STRAIT_QUEUE_SIZE", "8192"},
 	{"STRAIT_MAX_SESSIONS", "20000"},

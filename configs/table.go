@@ -46,6 +46,7 @@ func sections() []section {
 				{key: "UDP_ADDR", rule: address(), absent: "sealed UDP", doc: "Where players' sealed UDP lanes arrive (UDP)."},
 				{key: "QUIC_ADDR", rule: address(), absent: "QUIC", doc: "Where players connect with QUIC (UDP)."},
 				{key: "ADMIN_ADDR", rule: address(), doc: "Where health, metrics, the session list and profiles are served over plain HTTP. It has no authentication: keep it off public networks."},
+				{key: "TCP_LOOP", rule: rule{accepts: "on or off"}, doc: "Whether open TCP connections live on event loops (Linux), without a goroutine each. Off is the portable path, the same to players and game logic."},
 			},
 		},
 		{

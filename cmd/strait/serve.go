@@ -150,7 +150,7 @@ func (s *server) listenTCP(ctx context.Context) (*tcp.Listener, error) {
 	l, err := tcp.Listen(ctx, string(s.cfg.Listen.TCP), tcp.Config{
 		TLS: s.certs.Server(tcp.ALPN), Openings: s.gw.Openings(), Pool: s.gw.Pool(),
 		OpenTimeout: s.cfg.Gateway.OpenTimeout, MaxMessage: int(s.cfg.Gateway.MaxMessage),
-		MaxUnreliable: gateway.MaxUnreliable, Logger: s.log,
+		MaxUnreliable: gateway.MaxUnreliable, NoLoop: !bool(s.cfg.Listen.TCPLoop), Logger: s.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("STRAIT_TCP_ADDR: %w", err)
