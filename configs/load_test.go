@@ -241,7 +241,7 @@ func TestUnknownVariables(t *testing.T) {
 		"STRAIT_MAX_SESIONS":      "did you mean STRAIT_MAX_SESSIONS?",
 		"STRAIT_MAX_MESSAGE":      "did you mean STRAIT_MAX_MESSAGE_BYTES?",
 		"STRAIT_SHARDS_PER_CORE":  "did you mean STRAIT_SHARDS?",
-		"STRAIT_TCP_PORT":         "did you mean STRAIT_TCP_ADDR?",
+		"STRAIT_QUIC_PORT":        "did you mean STRAIT_QUIC_ADDR?",
 		"STRAIT_tcp_addr":         "did you mean STRAIT_TCP_ADDR?",
 		"STRAIT_PASSWORD":         "want one of those that `strait config docs` lists",
 		"STRAIT_MAX":              "did you mean STRAIT_MAX_",
