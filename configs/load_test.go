@@ -58,7 +58,7 @@ func TestDefaultsAreTheContract(t *testing.T) {
 	}
 	assert.Equal(t, contract, got)
 
-	assert.Equal(t, configs.Listen{TCP: ":7777", UDP: ":7778", QUIC: ":7777", Admin: "127.0.0.1:7780"}, c.Listen)
+	assert.Equal(t, configs.Listen{TCP: ":7777", UDP: ":7778", QUIC: ":7777", Admin: "127.0.0.1:7780", TCPLoop: true}, c.Listen)
 	assert.Equal(t, configs.TLS{MinVersion: tls.VersionTLS13}, c.TLS)
 	assert.Equal(t, configs.Upstream{Streams: 2, Grace: 10 * time.Second}, c.Upstream)
 	assert.True(t, c.Upstream.Backends.Echo())
@@ -87,6 +87,7 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 		"STRAIT_UPSTREAM_CERT_FILE":  cert,
 		"STRAIT_UPSTREAM_KEY_FILE":   key,
 		"STRAIT_CLIENT_ROUTE":        "on",
+		"STRAIT_TCP_LOOP":            "off",
 		"STRAIT_SHARDS":              "4",
 		"STRAIT_QUEUE_SIZE":          "64",
 		"STRAIT_MAX_SESSIONS":        "100",
