@@ -1,0 +1,11 @@
+package client
+
+import "time"
+
+// LiveBuffers is how many pooled buffers are out, over all clients.
+func LiveBuffers() int64 { return buffers.Live() }
+
+// Backoff is the wait before the n-th attempt with the defaults filled in.
+func (r Reconnect) Backoff(n int, after time.Duration) time.Duration {
+	return r.withDefaults().backoff(n, after)
+}
