@@ -47,6 +47,7 @@ type Gateway struct {
 
 	mu        sync.Mutex
 	started   bool
+	turned    bool // a listener's loops have the shards of their numbers
 	listeners []transport.Listener
 	serving   sync.WaitGroup
 	shutdown  sync.Once
@@ -106,6 +107,10 @@ func (g *Gateway) Start() error {
 // if serving ends before that.
 func (g *Gateway) Listen(l transport.Listener, failed func(error)) {
 	g.mu.Lock()
+	if tt, ok := l.(transport.TurnTaker); ok && !g.turned {
+		tt.SetTurns(g)
+		g.turned = true
+	}
 	g.listeners = append(g.listeners, l)
 	g.serving.Add(1)
 	g.mu.Unlock()

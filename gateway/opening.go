@@ -130,7 +130,7 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	rand.Read(s.ann.ID[:])
 	s.out.Init(g.outbox)
 	s.wheel.measured = s.opened
-	s.shard = g.shards[int(s.ann.ID[0])%len(g.shards)]
+	s.shard = g.shards[g.shardOf(p.conn, s.ann.ID)]
 	if g.draining.Load() {
 		p.refuse(transport.Because(transport.Draining, "the gateway is going away"))
 		return
@@ -170,6 +170,17 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	p.conn.Control(transport.ControlServerHello, hello)
 	p.conn.Wake()
 	g.log.Debug("session opened", "session", s.ann.ID, "handle", s.handle, "remote", s.ann.Remote, "transport", s.conn.Kind(), "client", clip(h.Client))
+}
+
+// shardOf spreads sessions evenly, and those that an event loop serves so that one
+// loop pushes on one shard.
+func (g *Gateway) shardOf(c transport.Conn, id transport.ID) int {
+	if l, ok := c.(transport.Looped); ok {
+		if n, ok := l.Loop(); ok {
+			return n % len(g.shards)
+		}
+	}
+	return int(id[0]) % len(g.shards)
 }
 
 // Control is a control frame that an open session has no use for yet: this

@@ -17,6 +17,8 @@ type shard struct {
 	index  int
 	gw     *Gateway
 	ring   *queue.Ring[upstream.Event]
+	batch  []upstream.Event // of whoever drains
+	inline bool             // by an event loop, for this turn; owned by the loop of the shard's number
 	fanout fanout
 	counters
 
@@ -29,21 +31,18 @@ type shard struct {
 }
 
 func newShard(gw *Gateway, index int) *shard {
-	sh := &shard{index: index, gw: gw, ring: queue.New[upstream.Event](gw.cfg.QueueSize)}
+	sh := &shard{
+		index: index, gw: gw, ring: queue.New[upstream.Event](gw.cfg.QueueSize),
+		batch: make([]upstream.Event, drainBatch),
+	}
 	sh.fanout.init()
 	return sh
 }
 
 // run is the consumer; it returns after Close once everything was delivered.
 func (sh *shard) run() {
-	batch := make([]upstream.Event, drainBatch)
 	for {
-		n := sh.ring.Drain(batch)
-		if n > 0 {
-			sh.observe(batch[:n])
-			sh.gw.driver.Deliver(sh.index, batch[:n])
-			clear(batch[:n])
-		}
+		n := sh.deliver()
 		if sh.anyone.Load() {
 			sh.attend(n == 0)
 			if n == 0 {
@@ -54,6 +53,40 @@ func (sh *shard) run() {
 			return
 		}
 	}
+}
+
+// deliver hands what is on the ring, up to a batch, to the driver and returns how
+// many events that were. By the consumer, or who borrows its token.
+func (sh *shard) deliver() int {
+	n := sh.ring.Drain(sh.batch)
+	if n > 0 {
+		sh.observe(sh.batch[:n])
+		sh.gw.driver.Deliver(sh.index, sh.batch[:n])
+		clear(sh.batch[:n])
+	}
+	return n
+}
+
+// BeginTurn lets an event loop do the work of a consumer that sleeps, so that a
+// turn wakes nobody: what it pushes is delivered by EndTurn. That is allowed only
+// because delivering to a driver never blocks.
+func (g *Gateway) BeginTurn(loop int) {
+	if loop < len(g.shards) {
+		sh := g.shards[loop]
+		sh.inline = sh.ring.TryAcquire()
+	}
+}
+
+// EndTurn delivers what the turn pushed.
+func (g *Gateway) EndTurn(loop int) {
+	if loop >= len(g.shards) || !g.shards[loop].inline {
+		return
+	}
+	sh := g.shards[loop]
+	sh.inline = false
+	for sh.deliver() == drainBatch {
+	}
+	sh.ring.Release() // wakes the consumer for what is left
 }
 
 func (sh *shard) observe(batch []upstream.Event) {

@@ -36,6 +36,7 @@ type Conn struct {
 	remote   netip.AddrPort
 	deadline time.Time          // of the opening
 	opening  *transport.Opening // nil without a cap
+	loop     int                // the event loop that it will move to, if there are any
 
 	// set before phase is greeting, then static
 	tls   *tls.Conn
@@ -64,6 +65,9 @@ type Conn struct {
 func newConn(l *Listener, raw net.Conn) *Conn {
 	c := &Conn{l: l, deadline: time.Now().Add(l.config.OpenTimeout), remote: addrPort(raw.RemoteAddr())}
 	c.sock = socket{Conn: raw, counters: &l.counters}
+	if l.loops != nil {
+		c.loop = l.loops.pick()
+	}
 	return c
 }
 
@@ -85,6 +89,9 @@ func (c *Conn) Kind() transport.Kind { return transport.KindTCP }
 
 // Datagrams is nil: the connection carries none.
 func (c *Conn) Datagrams() transport.Lane { return nil }
+
+// Loop is the event loop that serves the connection once it is open.
+func (c *Conn) Loop() (n int, ok bool) { return c.loop, c.l.loops != nil }
 
 // Max is Config.MaxUnreliable.
 func (c *Conn) Max() int { return c.l.config.MaxUnreliable }

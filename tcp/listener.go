@@ -27,6 +27,7 @@ type Listener struct {
 	inner  net.Listener
 	tls    *tls.Config
 	loops  *loops // nil: every connection has a goroutine
+	turns  transport.Turns
 
 	counters counters
 
@@ -82,11 +83,17 @@ func New(inner net.Listener, c Config) (*Listener, error) {
 // Addr returns the address that is listened on.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
+// SetTurns makes the event loops tell t of their turns.
+func (l *Listener) SetTurns(t transport.Turns) { l.turns = t }
+
 // Serve accepts connections until StopAccepting or Close and hands each to accept
 // once its TLS handshake is done. Running out of file descriptors and the like
 // makes it wait, not return. The error matches net.ErrClosed after StopAccepting
 // or Close, else it is why the socket is of no use any more.
 func (l *Listener) Serve(accept transport.Accept) error {
+	if l.loops != nil {
+		l.loops.start(l.turns)
+	}
 	backoff := time.Duration(0)
 	var logged time.Time
 	for {

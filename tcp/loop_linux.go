@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"strait/transport"
 )
 
 const (
@@ -26,11 +28,13 @@ const (
 // it. Anyone may write to a connection (see moved); only its loop reads, changes
 // what epoll reports, and closes.
 type loop struct {
-	// static
-	epoll int
-	file  *os.File // the same descriptor, in Go's poller
-	raw   syscall.RawConn
-	wake  int // eventfd
+	// static once started
+	number int
+	turns  transport.Turns
+	epoll  int
+	file   *os.File // the same descriptor, in Go's poller
+	raw    syscall.RawConn
+	wake   int // eventfd
 
 	// owned by the loop
 	in      []byte // ciphertext of this turn
@@ -98,7 +102,6 @@ func newLoop() (*loop, error) {
 		return nil, err
 	}
 	lp.waitFn = lp.poll
-	go lp.serve()
 	return lp, nil
 }
 
@@ -106,9 +109,30 @@ func newLoop() (*loop, error) {
 type loops struct {
 	all  []*loop
 	next atomic.Uint32
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
 }
 
-// newLoops starts one loop a core.
+// start makes the loops serve, and tell turns, which may be nil, of each turn.
+func (ls *loops) start(turns transport.Turns) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.started || ls.closed {
+		return
+	}
+	ls.started = true
+	for i, lp := range ls.all {
+		lp.number, lp.turns = i, turns
+		go lp.serve()
+	}
+}
+
+// pick returns the loop for the next connection.
+func (ls *loops) pick() int { return int(ls.next.Add(1) % uint32(len(ls.all))) }
+
+// newLoops makes one loop a core.
 func newLoops() (*loops, error) {
 	ls := &loops{}
 	for range runtime.GOMAXPROCS(0) {
@@ -128,12 +152,21 @@ func (ls *loops) close() {
 	if ls == nil {
 		return
 	}
+	ls.mu.Lock()
+	ls.closed = true
+	started := ls.started
+	ls.mu.Unlock()
 	for _, lp := range ls.all {
 		lp.mu.Lock()
 		lp.closed = true
 		lp.mu.Unlock()
-		lp.rouse()
-		<-lp.done
+		if started {
+			lp.rouse()
+			<-lp.done
+			continue
+		}
+		_ = lp.file.Close()
+		_ = unix.Close(lp.wake)
 	}
 }
 
@@ -161,14 +194,21 @@ func (lp *loop) serve() {
 		} else {
 			lp.poll(0)
 		}
+		if lp.turns != nil {
+			lp.turns.BeginTurn(lp.number)
+		}
 		now := time.Now()
 		for i := range lp.ready {
 			lp.dispatch(&lp.events[i], now)
 		}
-		if lp.attend(now) {
+		closed := lp.attend(now)
+		lp.recycle()
+		if lp.turns != nil {
+			lp.turns.EndTurn(lp.number)
+		}
+		if closed {
 			break
 		}
-		lp.recycle()
 	}
 	_ = lp.file.Close()
 	_ = unix.Close(lp.wake)

@@ -2,13 +2,21 @@
 
 package tcp
 
-import "errors"
+import (
+	"errors"
+
+	"strait/transport"
+)
 
 // Without epoll every connection keeps its goroutine.
 
 type loops struct{}
 
 func newLoops() (*loops, error) { return nil, errors.ErrUnsupported }
+
+func (*loops) start(transport.Turns) {}
+
+func (*loops) pick() int { return 0 }
 
 func (*loops) close() {}
 

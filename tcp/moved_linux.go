@@ -64,7 +64,7 @@ func (c *Conn) move() bool {
 		c.l.config.Logger.Debug("a connection stays off the event loop", "remote", c.remote.String(), "err", err)
 		return false
 	}
-	lp := c.l.loops.all[c.l.loops.next.Add(1)%uint32(len(c.l.loops.all))]
+	lp := c.l.loops.all[c.loop]
 	m := &moved{c: c, loop: lp, fd: fd, own: true, unread: true, absent: true}
 	lp.enter(m)
 	_ = raw.Close() // leaves Go's poller; the connection lives on in fd
