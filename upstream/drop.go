@@ -1,11 +1,5 @@
 package upstream
 
-import (
-	"errors"
-
-	"strait/transport"
-)
-
 // Drop says why something on its way between a session and game logic was
 // discarded. Every drop is counted under exactly one of them.
 type Drop uint8
@@ -38,15 +32,3 @@ var dropNames = [Drops]string{
 
 // String is the label of the metric.
 func (d Drop) String() string { return dropNames[d] }
-
-// DropOf says under which reason a message counts that Send refused with err.
-func DropOf(err error) Drop {
-	var tooLarge *transport.TooLargeError
-	switch {
-	case errors.As(err, &tooLarge):
-		return DropTooLarge
-	case errors.Is(err, transport.TooSlow):
-		return DropSlowClient
-	}
-	return DropSessionClosed
-}

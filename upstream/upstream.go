@@ -106,7 +106,7 @@ type Gateway interface {
 	// Session finds a live session; nil when the handle is unknown.
 	Session(handle uint64) Session
 	// Send queues m for s and takes m.Buf always. It is Session.Send in order with
-	// the publishes that came before it.
+	// the publishes that came before it. What it refuses it has counted.
 	Send(s Session, m transport.Message) error
 	// Flush is Session.Flush in the same order.
 	Flush(s Session)

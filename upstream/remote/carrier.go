@@ -1,0 +1,50 @@
+package remote
+
+import (
+	"context"
+	"crypto/tls"
+
+	"strait/proto/batch"
+)
+
+// Headroom is the number of bytes in front of each batch that the carrier may
+// overwrite, for a length or another prefix.
+const Headroom = batch.LengthLen
+
+// Endpoint is one backend as configured.
+type Endpoint struct {
+	URL     string // as configured
+	Network string // "tcp" or "unix"
+	Host    string // name or literal address; empty for unix
+	Port    uint16
+	Path    string // of the socket, for unix
+	Secure  bool   // over TLS
+}
+
+// Carrier opens streams to backends, for one or more schemes of URLs.
+type Carrier interface {
+	// Schemes lists what Parse understands, such as "link" and "link+tls".
+	Schemes() []string
+	// Parse takes a URL apart. The error says what would be right.
+	Parse(url string) (Endpoint, error)
+	// Dial opens one stream to address, one of those that the endpoint's name
+	// resolved to as "ip:port", or the path of its socket. conf is for endpoints
+	// that are Secure and is not changed; nil is the defaults.
+	Dial(ctx context.Context, e Endpoint, address string, conf *tls.Config) (Stream, error)
+}
+
+// Stream carries batches both ways. One goroutine reads and one writes; Close may
+// come from any and unblocks both.
+type Stream interface {
+	// Write sends the batch b[Headroom:]; b is borrowed until return and what is in
+	// front may be overwritten. An error means that the backend cannot have got the
+	// batch as a whole.
+	Write(b []byte) error
+	// Read returns the next batch, borrowed until the next Read; io.EOF when the
+	// backend ended the stream between two batches.
+	Read() ([]byte, error)
+	// CloseWrite tells the backend that nothing more will come.
+	CloseWrite() error
+	// Close ends the stream both ways at once. Idempotent.
+	Close() error
+}
