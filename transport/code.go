@@ -50,7 +50,7 @@ func (c Code) String() string {
 }
 
 // Error makes a Code usable as a target of errors.Is.
-func (c Code) Error() string { return "closed: " + c.String() }
+func (c Code) Error() string { return c.String() }
 
 // Reason is why a session or a connection ended. As an error it matches its
 // Code and net.ErrClosed.

@@ -38,7 +38,7 @@ func TestReasonText(t *testing.T) {
 	} {
 		assert.Equal(t, want, r.Error())
 	}
-	assert.Equal(t, "closed: TOO_SLOW", transport.TooSlow.Error())
+	assert.Equal(t, "TOO_SLOW", transport.TooSlow.Error())
 }
 
 func TestNames(t *testing.T) {

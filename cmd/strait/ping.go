@@ -119,7 +119,7 @@ func (p *pingCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	if len(failures) == len(report.Transports) {
-		return fmt.Errorf("%s does not answer: %w", p.Addr, errors.Join(failures...))
+		return fmt.Errorf("no transport of %s answers: %w", p.Addr, errors.Join(failures...))
 	}
 	return nil
 }
@@ -151,7 +151,11 @@ func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 	r := pingResult{Transport: o.Transport.String(), Verified: true}
 	c, err := client.Dial(ctx, p.Addr, o)
 	var unverified *client.VerifyError
-	if errors.As(err, &unverified) && p.CA == "" && p.Pin == "" && o.Token == nil {
+	switch {
+	case !errors.As(err, &unverified) || p.CA != "" || p.Pin != "":
+	case o.Token != nil:
+		err = fmt.Errorf("the token was not sent: %w", err)
+	default:
 		r.Verified, r.Unverified = false, unverified.Err.Error()
 		o.Pin = unverified.Fingerprint
 		c, err = client.Dial(ctx, p.Addr, o)

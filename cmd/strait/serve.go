@@ -81,8 +81,8 @@ type server struct {
 }
 
 // newServer opens every address; nothing is left open if it fails.
-func newServer(ctx context.Context, cfg *configs.Config, log *slog.Logger) (s *server, err error) {
-	s = &server{cfg: cfg, log: log, failed: make(chan error, 4)}
+func newServer(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *server, err error) {
+	s := &server{cfg: cfg, log: log, failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			s.abandon()
@@ -223,7 +223,7 @@ func (s *server) run(ctx context.Context) error {
 // announce says in one line each what is served where.
 func (s *server) announce() {
 	if s.tcp != nil {
-		s.log.Info("listening", "transport", "tcp", "address", s.tcp.Addr())
+		s.log.Info("listening", "transport", "tcp", "address", s.tcp.Addr().String())
 	}
 	if s.admin != nil {
 		s.log.Info("listening", "admin", "http://"+s.admin.Addr().String(), "paths", "/livez /readyz /metrics /sessions /debug/pprof")
