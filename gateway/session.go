@@ -58,6 +58,7 @@ func (s *session) ID() transport.ID                     { return s.ann.ID }
 func (s *session) Handle() uint64                       { return s.handle }
 func (s *session) Announcement() *upstream.Announcement { return &s.ann }
 func (s *session) Slot() *upstream.Slot                 { return &s.slot }
+func (s *session) Shard() int                           { return s.shard.index }
 func (s *session) ResumeReading()                       { s.conn.Resume() }
 
 // Info is a snapshot for game logic and admin.

@@ -61,6 +61,8 @@ type Session interface {
 	transport.Session
 	// Announcement is what Opened tells game logic. It does not change.
 	Announcement() *Announcement
+	// Shard is the dispatcher shard on which the session's events come.
+	Shard() int
 	// Slot is the driver's own place in the session.
 	Slot() *Slot
 	// Consumed credits one message of n payload bytes that game logic has taken.

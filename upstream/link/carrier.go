@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 
 	"strait/proto/batch"
 	"strait/upstream/remote"
@@ -63,6 +64,8 @@ type stream struct {
 		CloseWrite() error
 	}
 	raw net.Conn
+	// direct is the socket itself; nil over TLS.
+	direct syscall.RawConn
 
 	// Owned by the reader.
 	in   *bufio.Reader
@@ -76,12 +79,31 @@ func newStream(conn, raw net.Conn) *stream {
 		net.Conn
 		CloseWrite() error
 	}) // *net.TCPConn, *net.UnixConn and *tls.Conn have it
+	if socket, ok := conn.(syscall.Conn); ok {
+		s.direct, _ = socket.SyscallConn() // fails only for a closed one
+	}
 	return s
 }
 
 // Write implements [remote.Stream].
 func (s *stream) Write(b []byte) error {
 	batch.PutLength(b, len(b)-remote.Headroom)
+	_, err := s.conn.Write(b)
+	return err
+}
+
+// TryWrite implements [remote.TryWriter]. TLS cannot write a part of a record, so
+// over TLS nothing is sent.
+func (s *stream) TryWrite(b []byte) (n int) {
+	batch.PutLength(b, len(b)-remote.Headroom)
+	if s.direct == nil {
+		return 0
+	}
+	return tryWrite(s.direct, b)
+}
+
+// WriteRest implements [remote.TryWriter].
+func (s *stream) WriteRest(b []byte) error {
 	_, err := s.conn.Write(b)
 	return err
 }

@@ -33,6 +33,16 @@ type Carrier interface {
 	Dial(ctx context.Context, e Endpoint, address string, conf *tls.Config) (Stream, error)
 }
 
+// TryWriter is a Stream that can write without waiting.
+type TryWriter interface {
+	// TryWrite sends what it can of the batch b[Headroom:] at once and returns how
+	// many bytes of b, of which the front is filled in, that were; errors count as
+	// nothing sent. b must stay as it is until WriteRest has sent the others.
+	TryWrite(b []byte) (n int)
+	// WriteRest sends what TryWrite left, and may wait.
+	WriteRest(b []byte) error
+}
+
 // Stream carries batches both ways. One goroutine reads and one writes; Close may
 // come from any and unblocks both.
 type Stream interface {

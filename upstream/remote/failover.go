@@ -114,7 +114,7 @@ func (p *Pool) bury(w *passage) {
 // place chooses where a seat goes and locks it: the waiting stream when nobody
 // serves it.
 func (p *Pool) place(w *passage, t *seat) *stream {
-	to := p.table.Load().pick(t.route, t.key, w.from.backend)
+	to := p.table.Load().pick(t.route, t.key, t.shard, w.from.backend)
 	if to == nil {
 		to = p.waiting
 	}
@@ -172,7 +172,7 @@ func (p *Pool) move(from *stream, t *seat, route string) {
 		return
 	}
 	p.failover.Lock()
-	to := p.table.Load().pick(route, t.key, nil)
+	to := p.table.Load().pick(route, t.key, t.shard, nil)
 	if to == nil {
 		p.failover.Unlock()
 		p.gateway.Drop(upstream.DropNoRoute, 1)
@@ -211,7 +211,7 @@ func (p *Pool) misplaced(st *stream) {
 	var dropped []shed
 	var went []*seat
 	for _, t := range wrong {
-		to := p.table.Load().pick(t.route, t.key, nil)
+		to := p.table.Load().pick(t.route, t.key, t.shard, nil)
 		if to == nil || to == st {
 			continue
 		}

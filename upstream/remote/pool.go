@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,14 +123,11 @@ func (p *Pool) Start(g upstream.Gateway) error {
 
 // Deliver implements [upstream.Driver].
 func (p *Pool) Deliver(_ int, batch []upstream.Event) {
-	var held *stream
+	d := delivery{pool: p}
 	for i := range batch {
 		e := &batch[i]
 		if e.Kind == upstream.Opened {
-			if held != nil {
-				held.unlock()
-				held = nil
-			}
+			d.hold(nil)
 			p.open(e.Session)
 			continue
 		}
@@ -138,22 +136,13 @@ func (p *Pool) Deliver(_ int, batch []upstream.Event) {
 			if e.Kind == upstream.Message {
 				p.gateway.Drop(upstream.DropUnknown, 1)
 			}
-			if held != nil {
-				held.unlock()
-				held = nil
-			}
+			d.hold(nil)
 			e.Release()
 			continue
 		}
 		for {
 			st := t.stream.Load()
-			if st != held {
-				if held != nil {
-					held.unlock()
-				}
-				st.mu.Lock()
-				held = st
-			}
+			d.hold(st)
 			if t.stream.Load() == st && !t.moved {
 				break
 			}
@@ -162,10 +151,39 @@ func (p *Pool) Deliver(_ int, batch []upstream.Event) {
 		if e.Kind == upstream.Closed && !t.closed {
 			p.routes.remove(t.route)
 		}
-		held.take(t, e)
+		d.held.take(t, e)
 	}
-	if held != nil {
-		held.unlock()
+	d.hold(nil)
+	for _, st := range d.streams[:d.n] {
+		st.kick()
+	}
+}
+
+// delivery is one call of Deliver: it holds the mutex of one stream at a time, and
+// writes to those that it queued on when all is queued.
+type delivery struct {
+	pool    *Pool
+	held    *stream
+	streams [8]*stream
+	n       int
+}
+
+// hold unlocks the stream held and locks st, if they differ; nil is none.
+func (d *delivery) hold(st *stream) {
+	if st == d.held {
+		return
+	}
+	if h := d.held; h != nil {
+		known := slices.Contains(d.streams[:d.n], h)
+		if !known && d.n < len(d.streams) {
+			d.streams[d.n] = h
+			d.n++
+			known = true
+		}
+		d.pool.drop(h.letGoAnd(!known))
+	}
+	if d.held = st; st != nil {
+		st.mu.Lock()
 	}
 }
 
@@ -174,7 +192,7 @@ func (p *Pool) open(s upstream.Session) {
 	t := newSeat(s, s.Announcement().Route)
 	p.routes.add(t.route)
 	for {
-		st := p.table.Load().pick(t.route, t.key, nil)
+		st := p.table.Load().pick(t.route, t.key, t.shard, nil)
 		parking := st == nil
 		if parking {
 			st = p.waiting
@@ -182,7 +200,7 @@ func (p *Pool) open(s upstream.Session) {
 		st.mu.Lock()
 		// A stream that ended has left the table by now, and one that came while the
 		// mutex was not held yet may have missed this session.
-		if !p.closing.Load() && (st.sealed || parking && p.table.Load().pick(t.route, t.key, nil) != nil) {
+		if !p.closing.Load() && (st.sealed || parking && p.table.Load().pick(t.route, t.key, t.shard, nil) != nil) {
 			st.unlock()
 			continue
 		}

@@ -19,6 +19,7 @@ type seat struct {
 	handle  uint64
 	route   string
 	key     uint64 // hash of the session's id
+	shard   int
 
 	// stream is where the seat is now; written with the mutex of both its streams
 	// held.
@@ -45,6 +46,7 @@ func newSeat(s upstream.Session, route string) *seat {
 		session: s,
 		handle:  s.Handle(),
 		route:   route,
+		shard:   s.Shard(),
 		key:     mix(binary.BigEndian.Uint64(id[:8]) ^ mix(binary.BigEndian.Uint64(id[8:]))),
 	}
 }

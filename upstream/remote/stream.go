@@ -31,10 +31,14 @@ type stream struct {
 	in      batch.LogicReader
 	touched []upstream.Session
 
-	// Owned by the writer; by whoever empties the stream once the writer ended.
+	// Owned by the writer, which is its goroutine, or while that sleeps who claimed
+	// its part (inline.go); by whoever empties the stream once the writer ended.
 	out   []byte
 	taken []item // what it took from the queue
 	at    int    // how much of taken was written
+	rest  rest   // of a batch that was begun
+	// inline is held while somebody has claimed the writer's part.
+	inline sync.Mutex
 
 	// Atomic.
 	hello atomic.Pointer[hello]
@@ -222,8 +226,13 @@ func (st *stream) unlock() { st.pool.drop(st.letGo()) }
 // letGo is unlock for a caller that holds other locks, who has to drop what it
 // returns when he holds none.
 func (st *stream) letGo() (dropped []shed) {
+	return st.letGoAnd(true)
+}
+
+// letGoAnd is letGo; without rouse the caller sees to the writer, with kick.
+func (st *stream) letGoAnd(rouse bool) (dropped []shed) {
 	dropped, st.shed = st.shed, nil
-	wake := st.idle && st.work()
+	wake := rouse && st.idle && st.work()
 	if wake {
 		st.idle = false
 	}

@@ -51,10 +51,11 @@ func (o *option) fits(want tier, route string, suspect bool) bool {
 }
 
 // pick chooses a stream for a session of a route; nil when nobody serves it. key
-// is the hash of the session's id. home is the backend that the session was
+// is the hash of the session's id. Sessions of one shard share a stream, so that
+// what a shard delivers at once is one write. home is the backend that the session was
 // announced to before, which keeps it while draining if there is no other; nil
 // without one.
-func (t *table) pick(route string, key uint64, home *backend) *stream {
+func (t *table) pick(route string, key uint64, shard int, home *backend) *stream {
 	hash := key
 	if route != "" {
 		hash = hashString(route)
@@ -72,7 +73,7 @@ func (t *table) pick(route string, key uint64, home *backend) *stream {
 			}
 		}
 		if best != nil {
-			return best.choose(want, route, key)
+			return best.choose(want, route, shard)
 		}
 	}
 	return nil
@@ -87,17 +88,19 @@ func (e *entry) count(want tier, route string) (n int) {
 	return n
 }
 
-// choose returns one of the streams that fit; nil without one.
-func (e *entry) choose(want tier, route string, key uint64) *stream {
+// choose returns of the streams that fit the one with the shard's number, or the
+// next one after it; nil without one.
+func (e *entry) choose(want tier, route string, shard int) *stream {
 	var best *stream
-	var bestWeight uint64
+	var bestAway int
 	for i := range e.streams {
 		o := &e.streams[i]
 		if !o.fits(want, route, e.suspect) {
 			continue
 		}
-		if w := mix(key + uint64(o.stream.index)); best == nil || w > bestWeight {
-			best, bestWeight = o.stream, w
+		n := o.stream.pool.cfg.Streams
+		if away := (o.stream.index - shard%n + n) % n; best == nil || away < bestAway {
+			best, bestAway = o.stream, away
 		}
 	}
 	return best

@@ -56,7 +56,7 @@ func (p *Pool) unpark() {
 		if t.expired {
 			continue
 		}
-		to := table.pick(t.route, t.key, nil)
+		to := table.pick(t.route, t.key, t.shard, nil)
 		if to == nil {
 			continue
 		}

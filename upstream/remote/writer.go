@@ -21,6 +21,7 @@ const (
 
 // write sends what is queued until the stream ends. It returns nil after finish.
 func (st *stream) write() error {
+	defer st.writerEnds()
 	if err := st.greet(); err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (st *stream) greet() error {
 // when the stream ended. ping is what to send behind it, 0 for nothing.
 func (st *stream) next() (ping uint64, ok bool) {
 	st.mu.Lock()
-	for !st.work() {
+	for !st.work() && !st.begun() && st.at == len(st.taken) {
 		st.idle = true
 		st.mu.Unlock()
 		select {
@@ -77,13 +78,11 @@ func (st *stream) next() (ping uint64, ok bool) {
 		st.mu.Lock()
 	}
 	defer st.mu.Unlock()
+	if st.begun() || st.at < len(st.taken) {
+		return 0, true
+	}
 	if st.cut != cutOff {
-		if cap(st.taken) > keepItems {
-			st.taken = nil
-		}
-		st.taken, st.queue = st.queue, st.taken[:0]
-		st.at, st.holes, st.scan = 0, 0, 0
-		st.takenSince, st.takenLeft = st.queueSince, len(st.taken)
+		st.swap()
 		if st.cut == cutting {
 			st.cut = cutOff
 		}
@@ -97,7 +96,20 @@ func (st *stream) next() (ping uint64, ok bool) {
 	return ping, true
 }
 
+// swap takes the queue. The mutex is held, and taken is written.
+func (st *stream) swap() {
+	if cap(st.taken) > keepItems {
+		st.taken = nil
+	}
+	st.taken, st.queue = st.queue, st.taken[:0]
+	st.at, st.holes, st.scan = 0, 0, 0
+	st.takenSince, st.takenLeft = st.queueSince, len(st.taken)
+}
+
 func (st *stream) writeTaken() error {
+	if err := st.finishBegun(); err != nil {
+		return err
+	}
 	for st.at < len(st.taken) {
 		b, end := st.encode(st.begin())
 		if len(b) > Headroom {

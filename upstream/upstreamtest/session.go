@@ -214,6 +214,9 @@ func (s *Session) forget() {
 // Announcement implements [upstream.Session].
 func (s *Session) Announcement() *upstream.Announcement { return &s.announcement }
 
+// Shard implements [upstream.Session].
+func (s *Session) Shard() int { return s.shard.index }
+
 // Slot implements [upstream.Session].
 func (s *Session) Slot() *upstream.Slot { return &s.slot }
 

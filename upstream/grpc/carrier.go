@@ -1,0 +1,72 @@
+package grpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+
+	"strait/upstream/remote"
+)
+
+// Service is what game logic serves.
+const Service = "strait.v1.GameLogic"
+
+// method is the call that a stream is.
+const method = "/" + Service + "/Attach"
+
+// Carrier dials backends for package remote.
+type Carrier struct{}
+
+var _ remote.Carrier = Carrier{}
+
+// Schemes implements [remote.Carrier].
+func (Carrier) Schemes() []string { return Schemes() }
+
+// Parse implements [remote.Carrier].
+func (Carrier) Parse(url string) (remote.Endpoint, error) { return parse(url) }
+
+// Dial implements [remote.Carrier]. A server that can be reached is refused with a
+// *[HealthError] where it says that it does not serve, and a *[MissingError] where it
+// has no game logic.
+func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {
+	c, err := connect(ctx, e, address, conf)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.attach(ctx)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// attach opens the stream of a healthy server.
+func (c *connection) attach(ctx context.Context) (*stream, error) {
+	for _, service := range []string{"", Service} {
+		if err := c.check(ctx, service); err != nil {
+			return nil, err
+		}
+	}
+	s, err := c.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A server takes calls of a connection in order: this answer comes behind the one
+	// that refuses Attach, or close to it. Attach itself may not be answered before
+	// the first batch has come, so that there is nothing else to wait for.
+	err = c.check(ctx, "")
+	if early := s.early(); early != nil {
+		err = early
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("no game logic at %s: %w", c.address, errAtOnce)
+		}
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
