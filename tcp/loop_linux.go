@@ -174,7 +174,7 @@ func (ls *loops) close() {
 // something.
 func (lp *loop) poll(uintptr) bool {
 	for {
-		n, err := unix.EpollWait(lp.epoll, lp.events, 0)
+		n, err := rawPoll(lp.epoll, lp.events)
 		if err == unix.EINTR {
 			continue
 		}

@@ -149,7 +149,7 @@ func (m *moved) readable(now time.Time) {
 		m.forget()
 		return
 	}
-	n, err := unix.Read(m.fd, m.loop.in)
+	n, err := rawRead(m.fd, m.loop.in)
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
@@ -344,7 +344,7 @@ func (m *moved) drop() {
 		m.forget()
 		return
 	}
-	n, err := unix.Read(m.fd, m.loop.in[:min(len(m.loop.in), m.discard)])
+	n, err := rawRead(m.fd, m.loop.in[:min(len(m.loop.in), m.discard)])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case n > 0:

@@ -95,7 +95,7 @@ func (m *moved) send() (full bool, err error) {
 			}
 			m.out = *m.outBuf
 		}
-		n, err := unix.Write(m.fd, m.out)
+		n, err := rawWrite(m.fd, m.out)
 		switch err {
 		case nil:
 			m.c.l.counters.bytesOut.Add(uint64(n))
