@@ -9,7 +9,7 @@ DEMO_FOR    ?= 10s
 PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin proto docs bench-queue clean
+.PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin proto docs bench-queue bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN{FS=":.*## "} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ docs: ## regenerate docs/configuration.md
 
 bench-queue: ## the ring beside a channel, a mutex and a linked queue
 	$(GO) test -run '^$$' -bench Throughput -benchtime 10x ./queue
+
+bench-edge: ## the gateway beside nginx and HAProxy (.ci/run does not run it)
+	$(GO) run ./bench/edge
 
 clean: ## remove what was built
 	rm -rf bin

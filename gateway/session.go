@@ -100,6 +100,11 @@ func (s *session) Send(m transport.Message) error {
 	}
 	switch {
 	case err == nil:
+		// A long batch of game logic may hold more for one player than may wait. What
+		// the lane takes now does not count against a player who reads.
+		if s.out.Bytes() > s.gw.cfg.SendBufferBytes/4 {
+			s.conn.Wake()
+		}
 		return nil
 	case errors.Is(err, outbox.ErrFull):
 		s.shard.drop(upstream.DropSlowClient, 1)
