@@ -168,6 +168,7 @@ func (s *server) collectors() []prometheus.Collector {
 
 // abandon closes what newServer had opened.
 func (s *server) abandon() {
+	s.closeAdmin()
 	if s.tcp != nil {
 		s.tcp.Close()
 	}
@@ -211,13 +212,19 @@ func (s *server) run(ctx context.Context) error {
 		}
 	}
 	s.gw.Shutdown(context.Background())
-	if s.admin != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		_ = s.admin.Close(ctx) // a profile under way is cut
-		cancel()
-	}
+	s.closeAdmin()
 	s.certs.Close()
 	return failure
+}
+
+// closeAdmin ends the admin server; a profile under way is cut.
+func (s *server) closeAdmin() {
+	if s.admin == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.admin.Close(ctx)
 }
 
 // announce says in one line each what is served where.
