@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 
 	"syscall"
 	"time"
@@ -192,6 +193,11 @@ func (s *server) run(ctx context.Context) error {
 	if s.tcp != nil {
 		s.gw.Listen(s.tcp, func(err error) { s.failed <- fmt.Errorf("STRAIT_TCP_ADDR: %w", err) })
 	}
+	var trimming sync.WaitGroup
+	trimCtx, stopTrimming := context.WithCancel(context.Background())
+	trimming.Go(func() { newTrimmer(s.gw.Pool().Used).run(trimCtx) })
+	defer trimming.Wait()
+	defer stopTrimming()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
