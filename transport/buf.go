@@ -62,6 +62,7 @@ type Pool struct {
 	limit   int64
 	over    func()
 	used    atomic.Int64
+	peak    atomic.Int64 // of used since TakePeak
 	live    atomic.Int64
 	classes [numClasses]sync.Pool
 }
@@ -94,7 +95,11 @@ func (p *Pool) Get(n int) *Buf {
 	b.B = b.full[:n]
 	b.refs.Store(1)
 	p.live.Add(1)
-	if used := p.used.Add(int64(cap(b.full))); p.limit > 0 && used > p.limit && p.over != nil {
+	used := p.used.Add(int64(cap(b.full)))
+	if used > p.peak.Load() {
+		p.peak.Store(used) // may lose to a smaller one just before: an estimate is enough
+	}
+	if p.limit > 0 && used > p.limit && p.over != nil {
 		p.over()
 	}
 	return b
@@ -109,6 +114,9 @@ func (p *Pool) Copy(src []byte) *Buf {
 
 // Used is the number of bytes that are out, counted by size class.
 func (p *Pool) Used() int64 { return p.used.Load() }
+
+// TakePeak returns about the most bytes that were out since the last call.
+func (p *Pool) TakePeak() int64 { return p.peak.Swap(p.used.Load()) }
 
 // Live is the number of buffers that are out: 0 when everything was released.
 func (p *Pool) Live() int64 { return p.live.Load() }

@@ -195,7 +195,7 @@ func (s *server) run(ctx context.Context) error {
 	}
 	var trimming sync.WaitGroup
 	trimCtx, stopTrimming := context.WithCancel(context.Background())
-	trimming.Go(func() { newTrimmer(s.gw.Pool().Used).run(trimCtx) })
+	trimming.Go(func() { newTrimmer(s.gw.Pool()).run(trimCtx) })
 	defer trimming.Wait()
 	defer stopTrimming()
 	hup := make(chan os.Signal, 1)

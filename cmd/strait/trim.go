@@ -4,6 +4,8 @@ import (
 	"context"
 	"runtime/debug"
 	"time"
+
+	"strait/transport"
 )
 
 const (
@@ -20,13 +22,14 @@ const (
 // burst left in pools, nor return it.
 type trimmer struct {
 	used func() int64 // bytes in buffers now
+	top  func() int64 // the most since the last call
 	trim func()
 	peak int64
 	last time.Time
 }
 
-func newTrimmer(used func() int64) *trimmer {
-	return &trimmer{used: used, trim: debug.FreeOSMemory}
+func newTrimmer(p *transport.Pool) *trimmer {
+	return &trimmer{used: p.Used, top: p.TakePeak, trim: debug.FreeOSMemory}
 }
 
 // run looks until ctx ends.
@@ -46,7 +49,7 @@ func (t *trimmer) run(ctx context.Context) {
 // look trims when the use of buffers has fallen below a quarter of its peak.
 func (t *trimmer) look(now time.Time) {
 	used := t.used()
-	t.peak = max(t.peak, used)
+	t.peak = max(t.peak, t.top())
 	if t.peak < trimFrom || used > t.peak/4 || now.Sub(t.last) < trimEvery {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 func TestTrimAfterABurst(t *testing.T) {
 	var used int64
 	trims := 0
-	tr := &trimmer{used: func() int64 { return used }, trim: func() { trims++ }}
+	tr := &trimmer{used: func() int64 { return used }, top: func() int64 { return used }, trim: func() { trims++ }}
 	now := time.Unix(1000, 0)
 	look := func(n int64) {
 		used = n
