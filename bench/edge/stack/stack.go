@@ -1,0 +1,192 @@
+//go:build linux
+
+package stack
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"strait/bench/edge/echo"
+	"strait/bench/edge/proc"
+)
+
+// Config is what all stacks of a run have in common.
+type Config struct {
+	Cert Certificate
+	// Echo is the command that runs [echo.Main] with the kind and the socket's path
+	// added as arguments.
+	Echo []string
+	// Sessions is how many each proxy has to take at a time.
+	Sessions int
+}
+
+// Stack is a running proxy with its echo.
+type Stack struct {
+	Target Target
+	Addr   string // host:port
+	// Proxy are the processes that do the proxy's work: the worker, not the master.
+	Proxy []int
+	// Echo is the process behind it.
+	Echo int
+
+	dir         string
+	proxy, echo *process
+}
+
+// readiness is how long a process may take to start.
+const readiness = 10 * time.Second
+
+// Start starts target and its echo. Nothing is left running or lying about if it
+// fails.
+func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
+	// A short path: a Unix socket's may have 107 bytes.
+	dir, err := os.MkdirTemp("", "strait-edge-")
+	if err != nil {
+		return nil, err
+	}
+	s = &Stack{Target: target, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+			s = nil
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, readiness)
+	defer cancel()
+	socket := filepath.Join(dir, "echo.sock")
+	if err := s.startEcho(ctx, c.Echo, socket); err != nil {
+		return s, err
+	}
+	if s.Addr, err = freeAddr(); err != nil {
+		return s, err
+	}
+	cmd, err := command(target, setup{
+		Addr: s.Addr, Dir: dir, Socket: socket, Cert: c.Cert, Sessions: c.Sessions, Root: os.Geteuid() == 0,
+	})
+	if err != nil {
+		return s, err
+	}
+	if s.proxy, err = start(target.Name, cmd, filepath.Join(dir, "proxy.log")); err != nil {
+		return s, err
+	}
+	return s, s.await(ctx)
+}
+
+func (s *Stack) startEcho(ctx context.Context, command []string, socket string) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.Command(command[0], append(append([]string(nil), command[1:]...), string(s.Target.echo()), socket)...)
+	cmd.Stdout = w
+	s.echo, err = start("echo", cmd, filepath.Join(s.dir, "echo.log"))
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	s.Echo = s.echo.pid()
+	stop := context.AfterFunc(ctx, func() { _ = r.SetReadDeadline(time.Now()) })
+	defer stop()
+	line := bufio.NewScanner(r)
+	if !line.Scan() || line.Text() != echo.Ready {
+		return s.echo.explain(fmt.Errorf("it did not say %q but %q (%v)", echo.Ready, line.Text(), line.Err()))
+	}
+	return nil
+}
+
+// command returns the command that runs target with its configuration written.
+func command(target Target, s setup) (*exec.Cmd, error) {
+	switch target.Kind {
+	case Strait:
+		cmd := exec.Command(target.Binary, "serve")
+		cmd.Env = environment(os.Environ(), append(s.strait(), target.Env...))
+		cmd.Dir = s.Dir
+		return cmd, nil
+	case Nginx:
+		s.Module, _ = debian.streamModule(target.Binary)
+		conf := filepath.Join(s.Dir, "nginx.conf")
+		cmd := exec.Command(target.Binary, "-p", s.Dir, "-e", filepath.Join(s.Dir, "error.log"), "-c", conf)
+		return cmd, os.WriteFile(conf, []byte(s.nginx()), 0o600)
+	case HAProxy:
+		conf := filepath.Join(s.Dir, "haproxy.cfg")
+		return exec.Command(target.Binary, "-db", "-f", conf), os.WriteFile(conf, []byte(s.haproxy()), 0o600)
+	}
+	return nil, fmt.Errorf("no proxy of kind %q", target.Kind)
+}
+
+// freeAddr returns an address of 127.0.0.1 on which nothing listens. It is below
+// the ports that connections get, so that none of the clients takes it.
+func freeAddr() (string, error) {
+	const from, to = 20000, 32000
+	var last error
+	for range 100 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(from+rand.IntN(to-from)))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			last = err
+			continue
+		}
+		return addr, l.Close()
+	}
+	return "", fmt.Errorf("no free port from %d to %d: %w", from, to, last)
+}
+
+// await waits until the proxy accepts connections and its worker is there.
+func (s *Stack) await(ctx context.Context) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var nd net.Dialer
+	for {
+		conn, err := nd.DialContext(ctx, "tcp", s.Addr)
+		if err == nil {
+			if err := conn.Close(); err != nil {
+				return err
+			}
+			if s.Proxy, err = s.workers(); err != nil {
+				return err
+			}
+			if len(s.Proxy) > 0 {
+				return nil
+			}
+		}
+		if err := s.proxy.died(); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return s.proxy.explain(fmt.Errorf("not ready after %v: %w", readiness, context.Cause(ctx)))
+		case <-tick.C:
+		}
+	}
+}
+
+// workers returns the processes that do the work, or none yet.
+func (s *Stack) workers() ([]int, error) {
+	if s.Target.Kind == Nginx {
+		return proc.Children(s.proxy.pid())
+	}
+	return []int{s.proxy.pid()}, nil
+}
+
+// Err returns an error that shows the process's log if one has ended by itself.
+func (s *Stack) Err() error { return errors.Join(s.proxy.died(), s.echo.died()) }
+
+// Stop ends both processes and removes the folder.
+func (s *Stack) Stop() error {
+	var err error
+	for _, p := range []*process{s.proxy, s.echo} {
+		if p != nil {
+			err = errors.Join(err, p.stop())
+		}
+	}
+	return errors.Join(err, os.RemoveAll(s.dir))
+}

@@ -1,0 +1,128 @@
+//go:build linux
+
+package stack
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"strait/bench/edge/echo"
+)
+
+// Kind is a proxy.
+type Kind string
+
+// The kinds.
+const (
+	Strait  Kind = "strait"
+	Nginx   Kind = "nginx"
+	HAProxy Kind = "haproxy"
+)
+
+// Target is one proxy under comparison.
+type Target struct {
+	Name   string // in the report
+	Kind   Kind
+	Binary string   // the program's path
+	Env    []string // NAME=value, added to the environment; Strait only
+}
+
+// Hello reports whether clients speak frames to it rather than through it.
+func (t Target) Hello() bool { return t.Kind == Strait }
+
+func (t Target) echo() echo.Kind {
+	if t.Kind == Strait {
+		return echo.Link
+	}
+	return echo.Stream
+}
+
+// places are where programs and nginx's modules are looked for.
+type places struct {
+	programs []string // folders besides those of PATH: not every user's has root's
+	modules  []string
+}
+
+var debian = places{
+	programs: []string{"/usr/sbin", "/usr/local/sbin"},
+	modules:  []string{"/usr/lib/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules"},
+}
+
+func (p places) look(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range p.programs {
+		if path, e := exec.LookPath(filepath.Join(dir, name)); e == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// MissingError says which Debian packages a comparison needs.
+type MissingError struct{ Packages []string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("not installed: %s; run apt-get install %s, or leave the target out with -targets",
+		strings.Join(e.Packages, ", "), strings.Join(e.Packages, " "))
+}
+
+// Find returns the targets nginx and haproxy as far as kinds has them, in its order,
+// with their programs. What is not installed is a *MissingError.
+func Find(kinds []Kind) ([]Target, error) { return debian.find(kinds) }
+
+func (p places) find(kinds []Kind) ([]Target, error) {
+	var out []Target
+	var missing []string
+	for _, k := range kinds {
+		path, err := p.look(string(k))
+		if err != nil {
+			missing = append(missing, string(k))
+		}
+		if k == Nginx {
+			if _, ok := p.streamModule(path); !ok {
+				missing = append(missing, "libnginx-mod-stream")
+			}
+		}
+		out = append(out, Target{Name: string(k), Kind: k, Binary: path})
+	}
+	if len(missing) > 0 {
+		return nil, &MissingError{Packages: missing}
+	}
+	return out, nil
+}
+
+// streamModule returns the file of nginx's stream module; none if it is built in.
+func (p places) streamModule(binary string) (file string, ok bool) {
+	for _, dir := range p.modules {
+		file := filepath.Join(dir, "ngx_stream_module.so")
+		if _, err := os.Stat(file); err == nil {
+			return file, true
+		}
+	}
+	if binary == "" {
+		return "", false
+	}
+	out, err := exec.Command(binary, "-V").CombinedOutput()
+	return "", err == nil && slices.Contains(strings.Fields(string(out)), "--with-stream")
+}
+
+// Version is the first line of what the program says of itself.
+func (t Target) Version() string {
+	arg := "-v"
+	if t.Kind == Strait {
+		arg = "version"
+	}
+	out, err := exec.Command(t.Binary, arg).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("unknown (%v)", err)
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return strings.TrimPrefix(line, "nginx version: ")
+}
