@@ -222,9 +222,11 @@ func (lp *loop) pending() bool {
 
 func (lp *loop) dispatch(e *unix.EpollEvent, now time.Time) {
 	if e.Fd == wakeSlot {
+		// In this order, before the run list is looked at: who finds awake set has put
+		// its connection there already, and who does not sets the eventfd again.
 		var b [8]byte
+		_, _ = rawRead(lp.wake, b[:])
 		lp.awake.Store(false)
-		_, _ = unix.Read(lp.wake, b[:])
 		return
 	}
 	lp.mu.Lock()

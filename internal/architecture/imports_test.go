@@ -119,7 +119,7 @@ func TestRulesCatch(t *testing.T) {
 // Package names of transports are not used for variables, so that tcp.Listener
 // always means the package.
 func TestTransportNamesAreNoVariables(t *testing.T) {
-	out, err := exec.Command("git", "grep", "-nE", `\b(tcp|udp|quic)(, [a-z]+)* :?= |\bvar (tcp|udp|quic) `, "--", ":/*.go").Output()
+	out, err := exec.Command("git", "grep", "-nE", `(^|[^.[:alnum:]_])(tcp|udp|quic)(, [a-z]+)* :?= |\bvar (tcp|udp|quic) `, "--", ":/*.go").Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == 1 {
 		return // nothing found
