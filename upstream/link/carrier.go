@@ -74,7 +74,7 @@ type stream struct {
 }
 
 func newStream(conn, raw net.Conn) *stream {
-	s := &stream{raw: raw, in: bufio.NewReaderSize(conn, readBuffer)}
+	s := &stream{raw: raw}
 	s.conn = conn.(interface {
 		net.Conn
 		CloseWrite() error
@@ -82,6 +82,7 @@ func newStream(conn, raw net.Conn) *stream {
 	if socket, ok := conn.(syscall.Conn); ok {
 		s.direct, _ = socket.SyscallConn() // fails only for a closed one
 	}
+	s.in = bufio.NewReaderSize(reader(conn, s.direct), readBuffer)
 	return s
 }
 
