@@ -2,7 +2,9 @@ package backend
 
 import (
 	"sync"
+	"syscall"
 
+	"strait/internal/direct"
 	"strait/proto/batch"
 )
 
@@ -32,9 +34,12 @@ type outbox struct {
 	open   int // where the length of the open batch is; -1 without one
 	acked  uint64
 	pong   uint64
-	idle   bool // the writer sleeps
-	ending bool // the writer ends when all is written
-	closed bool // nothing is taken any more
+	idle   bool   // the writer sleeps
+	held   bool   // the reader will see to what is queued
+	rest   []byte // of what was begun to be written
+	spare  []byte // a buffer for release
+	ending bool   // the writer ends when all is written
+	closed bool   // nothing is taken any more
 }
 
 func newOutbox(limit int) *outbox {
@@ -86,13 +91,59 @@ func (o *outbox) seal() {
 }
 
 func (o *outbox) unlock() {
-	wake := o.idle
-	o.idle = false
+	wake := o.idle && (!o.held || len(o.buf) > batchFill)
+	if wake {
+		o.idle = false
+	}
 	o.mu.Unlock()
 	if wake {
 		o.wake <- struct{}{} // never blocks: one token for each time it sleeps
 	}
 }
+
+// hold keeps the writer asleep while the handler is called for a batch: what it
+// sends is written by release, in one go and without waking anybody.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	o.held = true
+	o.mu.Unlock()
+}
+
+// release writes what was queued since hold, if the writer still sleeps and the
+// socket takes it without waiting; the writer does the rest.
+func (o *outbox) release(socket syscall.RawConn) {
+	o.mu.Lock()
+	o.held = false
+	if !o.idle || !o.work() {
+		o.mu.Unlock()
+		return
+	}
+	o.idle = false // the writer's part is ours until it is woken or sleeps again
+	if socket == nil || o.ending || o.closed || len(o.buf) > batchFill {
+		o.mu.Unlock()
+		o.wake <- struct{}{}
+		return
+	}
+	b := o.take(o.spare)
+	o.mu.Unlock()
+	n := direct.TryWrite(socket, b)
+	o.mu.Lock()
+	if n < len(b) {
+		o.rest = b[n:]
+	} else {
+		o.spare = b
+	}
+	if n < len(b) || o.work() || o.ending || o.closed {
+		o.mu.Unlock()
+		o.wake <- struct{}{}
+		return
+	}
+	o.idle = true
+	o.mu.Unlock()
+}
+
+// work reports whether there is something to write. mu is held.
+func (o *outbox) work() bool { return len(o.buf) > 0 || o.acked != 0 || o.pong != 0 || o.rest != nil }
 
 // answer acknowledges so many batches and answers a ping, behind all commands so
 // far; 0 is nothing.
@@ -128,7 +179,7 @@ func (o *outbox) next(spare []byte, gone <-chan struct{}) []byte {
 		spare = nil
 	}
 	o.mu.Lock()
-	for len(o.buf) == 0 && o.acked == 0 && o.pong == 0 {
+	for !o.work() {
 		if o.ending || o.closed {
 			o.mu.Unlock()
 			return nil
@@ -143,6 +194,15 @@ func (o *outbox) next(spare []byte, gone <-chan struct{}) []byte {
 		o.mu.Lock()
 	}
 	defer o.mu.Unlock()
+	if b := o.rest; b != nil {
+		o.rest = nil
+		return b
+	}
+	return o.take(spare)
+}
+
+// take returns all that is queued and goes on with spare. mu is held.
+func (o *outbox) take(spare []byte) []byte {
 	if o.acked != 0 || o.pong != 0 {
 		o.reopen()
 		o.buf = batch.AppendPong(batch.AppendAcked(o.buf, o.acked), o.pong)

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
+	"strait/internal/direct"
 	"strait/proto/batch"
 	"strait/proto/straitv1"
 )
@@ -31,6 +33,7 @@ const (
 type stream struct {
 	server *Server
 	conn   net.Conn
+	socket syscall.RawConn // to write without waiting; nil over TLS
 	out    *outbox
 	gone   chan struct{} // closed when the connection is of no use any more
 
@@ -48,7 +51,8 @@ type stream struct {
 func newStream(srv *Server, conn net.Conn) *stream {
 	return &stream{
 		server: srv, conn: conn, out: newOutbox(srv.config.BufferBytes), gone: make(chan struct{}),
-		in:       frames{in: bufio.NewReaderSize(conn, readBuffer)},
+		in:       frames{in: bufio.NewReaderSize(direct.Reader(conn), readBuffer)},
+		socket:   direct.Socket(conn),
 		sessions: make(map[uint64]*Session),
 	}
 }
@@ -162,6 +166,8 @@ func (st *stream) open() error {
 // handle calls the handler for a batch and answers it.
 func (st *stream) handle() error {
 	st.batches++
+	st.out.hold()
+	defer st.out.release(st.socket)
 	for {
 		ev, ok, err := st.events.Next()
 		if err != nil {

@@ -132,10 +132,13 @@ func (ls *loops) start(turns transport.Turns) {
 // pick returns the loop for the next connection.
 func (ls *loops) pick() int { return int(ls.next.Add(1) % uint32(len(ls.all))) }
 
-// newLoops makes one loop a core.
+// newLoops makes one loop for each two cores: a loop reads and decrypts, while
+// replies are encrypted and written by those who queue them, on the other cores.
+// With a loop a core, twice as many goroutines wake for half as much each; on two
+// cores that cost a tenth more CPU (docs/performance.md).
 func newLoops() (*loops, error) {
 	ls := &loops{}
-	for range runtime.GOMAXPROCS(0) {
+	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		lp, err := newLoop()
 		if err != nil {
 			ls.close()

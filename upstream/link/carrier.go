@@ -11,6 +11,7 @@ import (
 	"net"
 	"syscall"
 
+	"strait/internal/direct"
 	"strait/proto/batch"
 	"strait/upstream/remote"
 )
@@ -64,8 +65,8 @@ type stream struct {
 		CloseWrite() error
 	}
 	raw net.Conn
-	// direct is the socket itself; nil over TLS.
-	direct syscall.RawConn
+	// socket is where batches can be written without waiting; nil over TLS.
+	socket syscall.RawConn
 
 	// Owned by the reader.
 	in   *bufio.Reader
@@ -74,15 +75,11 @@ type stream struct {
 }
 
 func newStream(conn, raw net.Conn) *stream {
-	s := &stream{raw: raw}
+	s := &stream{raw: raw, socket: direct.Socket(conn), in: bufio.NewReaderSize(direct.Reader(conn), readBuffer)}
 	s.conn = conn.(interface {
 		net.Conn
 		CloseWrite() error
 	}) // *net.TCPConn, *net.UnixConn and *tls.Conn have it
-	if socket, ok := conn.(syscall.Conn); ok {
-		s.direct, _ = socket.SyscallConn() // fails only for a closed one
-	}
-	s.in = bufio.NewReaderSize(reader(conn, s.direct), readBuffer)
 	return s
 }
 
@@ -97,10 +94,7 @@ func (s *stream) Write(b []byte) error {
 // over TLS nothing is sent.
 func (s *stream) TryWrite(b []byte) (n int) {
 	batch.PutLength(b, len(b)-remote.Headroom)
-	if s.direct == nil {
-		return 0
-	}
-	return tryWrite(s.direct, b)
+	return direct.TryWrite(s.socket, b)
 }
 
 // WriteRest implements [remote.TryWriter].
