@@ -20,7 +20,7 @@ func Serve(ctx context.Context, addr string, h Handler, c Config) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen(ctx, addr, c.TLS)
+	l, err := Listen(ctx, addr, c.TLS)
 	if err != nil {
 		return err
 	}
@@ -35,8 +35,9 @@ func Serve(ctx context.Context, addr string, h Handler, c Config) error {
 	return err
 }
 
-// listen opens the address of a URL.
-func listen(ctx context.Context, addr string, conf *tls.Config) (net.Listener, error) {
+// Listen opens an address as Serve does, for those who keep the Server to publish or
+// drain. conf is for link+tls; else nil will do.
+func Listen(ctx context.Context, addr string, conf *tls.Config) (net.Listener, error) {
 	network, address, secure, err := parseAddr(addr)
 	if err != nil {
 		return nil, err

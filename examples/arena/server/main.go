@@ -30,7 +30,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -52,24 +51,12 @@ func main() {
 
 // run serves until ctx is done.
 func run(ctx context.Context, listen string, seed uint64, log *slog.Logger) error {
-	l, err := listenLink(ctx, listen)
+	l, err := backend.Listen(ctx, listen, nil)
 	if err != nil {
 		return err
 	}
 	log.Info("arena: listening", "address", l.Addr())
 	return serve(ctx, l, newArena(game.NewWorld(seed), log), log)
-}
-
-// listenLink opens a link URL.
-func listenLink(ctx context.Context, url string) (net.Listener, error) {
-	var lc net.ListenConfig
-	if path, ok := strings.CutPrefix(url, "link+unix://"); ok {
-		return lc.Listen(ctx, "unix", path)
-	}
-	if address, ok := strings.CutPrefix(url, "link://"); ok {
-		return lc.Listen(ctx, "tcp", address)
-	}
-	return nil, fmt.Errorf("-listen %q: it must be link://host:port or link+unix:///path", url)
 }
 
 // serve runs the arena on l, which it closes, until ctx is done.
