@@ -15,10 +15,15 @@ const echo = "echo"
 
 // The schemes of a backend's URL.
 const (
-	schemeLink = "link"
-	schemeTLS  = "link+tls"
-	schemeUnix = "link+unix"
+	schemeLink     = "link"
+	schemeLinkTLS  = "link+tls"
+	schemeLinkUnix = "link+unix"
+	schemeGRPC     = "grpc"
+	schemeGRPCTLS  = "grpcs"
+	schemeGRPCUnix = "grpc+unix"
 )
+
+var schemes = []string{schemeLink, schemeLinkTLS, schemeLinkUnix, schemeGRPC, schemeGRPCTLS, schemeGRPCUnix}
 
 // maxUnixPath is the longest path of a Unix socket that every supported system
 // takes (sockaddr_un.sun_path, less its terminating zero; the BSDs have 104).
@@ -30,8 +35,9 @@ var userinfo = regexp.MustCompile(`://[^/\s][^/\s]*@`)
 
 var errUserinfo = errors.New("a user name or password does not belong in a backend's URL; backends are proven by certificates")
 
-// Backend is one game logic process that is reached over a link.
+// Backend is one game logic process.
 type Backend struct {
+	Scheme  string // of its URL
 	Network string // "tcp" or "unix"
 	Address string // host:port, or the socket's absolute path
 	TLS     bool
@@ -48,13 +54,7 @@ func (b Backend) Host() string {
 
 // String returns the backend as it is written in the configuration.
 func (b Backend) String() string {
-	switch {
-	case b.Network == "unix":
-		return schemeUnix + "://" + b.Address
-	case b.TLS:
-		return schemeTLS + "://" + b.Address
-	}
-	return schemeLink + "://" + b.Address
+	return b.Scheme + "://" + b.Address
 }
 
 // Backends are the places where game logic runs; none of them means the built-in
@@ -126,16 +126,16 @@ func parseBackend(s string) (Backend, error) {
 	if !ok {
 		return Backend{}, fmt.Errorf("the scheme is missing, as in %s://%s", schemeLink, "host:port")
 	}
-	switch strings.ToLower(scheme) {
-	case schemeLink, schemeTLS:
-		return parseHostBackend(strings.ToLower(scheme) == schemeTLS, rest)
-	case schemeUnix:
-		return parseUnixBackend(rest)
+	switch lower := strings.ToLower(scheme); lower {
+	case schemeLink, schemeLinkTLS, schemeGRPC, schemeGRPCTLS:
+		return parseHostBackend(lower, rest)
+	case schemeLinkUnix, schemeGRPCUnix:
+		return parseUnixBackend(lower, rest)
 	}
-	return Backend{}, fmt.Errorf("the scheme %q does not exist; there are %s, %s and %s", scheme, schemeLink, schemeTLS, schemeUnix)
+	return Backend{}, fmt.Errorf("the scheme %q does not exist; there are %s", scheme, strings.Join(schemes, ", "))
 }
 
-func parseHostBackend(useTLS bool, rest string) (Backend, error) {
+func parseHostBackend(scheme, rest string) (Backend, error) {
 	if strings.Contains(rest, "@") {
 		return Backend{}, errUserinfo
 	}
@@ -152,16 +152,17 @@ func parseHostBackend(useTLS bool, rest string) (Backend, error) {
 		return Backend{}, errors.New("port 0 cannot be dialled")
 	}
 	return Backend{
+		Scheme:  scheme,
 		Network: "tcp",
 		Address: net.JoinHostPort(strings.ToLower(host), strconv.Itoa(port)),
-		TLS:     useTLS,
+		TLS:     scheme == schemeLinkTLS || scheme == schemeGRPCTLS,
 	}, nil
 }
 
-func parseUnixBackend(rest string) (Backend, error) {
+func parseUnixBackend(scheme, rest string) (Backend, error) {
 	switch {
 	case !strings.HasPrefix(rest, "/"):
-		return Backend{}, fmt.Errorf("the path must be absolute, with three slashes: %s:///run/logic.sock", schemeUnix)
+		return Backend{}, fmt.Errorf("the path must be absolute, with three slashes: %s:///run/logic.sock", scheme)
 	case strings.HasSuffix(rest, "/"):
 		return Backend{}, errors.New("the path names a folder, not a socket")
 	case path.Clean(rest) != rest:
@@ -169,7 +170,7 @@ func parseUnixBackend(rest string) (Backend, error) {
 	case len(rest) > maxUnixPath:
 		return Backend{}, fmt.Errorf("the path has %d bytes; a Unix socket's has at most %d", len(rest), maxUnixPath)
 	}
-	return Backend{Network: "unix", Address: rest}, nil
+	return Backend{Scheme: scheme, Network: "unix", Address: rest}, nil
 }
 
 // oneLine joins errors into one on a single line.

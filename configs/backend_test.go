@@ -13,19 +13,22 @@ import (
 func TestBackends(t *testing.T) {
 	for given, want := range map[string]configs.Backends{
 		"echo":                      nil,
-		"link://logic:7900":         {{Network: "tcp", Address: "logic:7900"}},
-		"LINK://Logic:07900":        {{Network: "tcp", Address: "logic:7900"}},
-		"link://10.0.0.1:https":     {{Network: "tcp", Address: "10.0.0.1:443"}},
-		"link+tls://[::1]:1":        {{Network: "tcp", Address: "[::1]:1", TLS: true}},
-		"link+unix:///run/a@b.sock": {{Network: "unix", Address: "/run/a@b.sock"}},
+		"link://logic:7900":         {{Scheme: "link", Network: "tcp", Address: "logic:7900"}},
+		"LINK://Logic:07900":        {{Scheme: "link", Network: "tcp", Address: "logic:7900"}},
+		"link://10.0.0.1:https":     {{Scheme: "link", Network: "tcp", Address: "10.0.0.1:443"}},
+		"link+tls://[::1]:1":        {{Scheme: "link+tls", Network: "tcp", Address: "[::1]:1", TLS: true}},
+		"link+unix:///run/a@b.sock": {{Scheme: "link+unix", Network: "unix", Address: "/run/a@b.sock"}},
+		"grpc://logic:7900":         {{Scheme: "grpc", Network: "tcp", Address: "logic:7900"}},
+		"grpcs://logic:7900":        {{Scheme: "grpcs", Network: "tcp", Address: "logic:7900", TLS: true}},
+		"grpc+unix:///run/l.sock":   {{Scheme: "grpc+unix", Network: "unix", Address: "/run/l.sock"}},
 		" link://a:1 , link+tls://a:1,link+unix:///a": {
-			{Network: "tcp", Address: "a:1"}, {Network: "tcp", Address: "a:1", TLS: true}, {Network: "unix", Address: "/a"},
+			{Scheme: "link", Network: "tcp", Address: "a:1"}, {Scheme: "link+tls", Network: "tcp", Address: "a:1", TLS: true}, {Scheme: "link+unix", Network: "unix", Address: "/a"},
 		},
 	} {
 		var bs configs.Backends
 		require.NoError(t, bs.UnmarshalText([]byte(given)), given)
 		assert.Equal(t, want, bs, given)
-		assert.Equal(t, strings.Contains(given, "tls"), bs.TLS(), given)
+		assert.Equal(t, strings.Contains(given, "tls") || strings.Contains(given, "grpcs"), bs.TLS(), given)
 
 		var again configs.Backends
 		require.NoError(t, again.UnmarshalText([]byte(bs.String())))
@@ -36,7 +39,7 @@ func TestBackends(t *testing.T) {
 
 	for bad, says := range map[string]string{
 		"logic:7900":                               "the scheme is missing, as in link://host:port",
-		"tcp://logic:7900":                         `the scheme "tcp" does not exist; there are link, link+tls and link+unix`,
+		"tcp://logic:7900":                         `the scheme "tcp" does not exist; there are link, link+tls, link+unix, grpc, grpcs, grpc+unix`,
 		"link://logic":                             "the port is missing",
 		"link://logic:0":                           "port 0 cannot be dialled",
 		"link://:7900":                             "the host is missing",

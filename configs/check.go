@@ -124,8 +124,8 @@ func (l *loader) upstream() {
 		for name, value := range given {
 			if value != "" {
 				l.add(name, &Problem{
-					Reason: "only link+tls backends are proven by certificates, and " + nameUpstream + " has none",
-					Want:   "no such variable, or a link+tls:// backend in " + nameUpstream,
+					Reason: "only link+tls and grpcs backends are proven by certificates, and " + nameUpstream + " has none",
+					Want:   "no such variable, or a link+tls:// or grpcs:// backend in " + nameUpstream,
 				})
 			}
 		}

@@ -117,8 +117,8 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 	assert.Equal(t, uint16(tls.VersionTLS12), c.TLS.Policy(nil).MinVersion)
 	assert.Equal(t, int64(1)<<40, c.Gateway.BufferBudget)
 	assert.Equal(t, configs.Backends{
-		{Network: "tcp", Address: "logic-1:7900", TLS: true},
-		{Network: "unix", Address: "/run/logic.sock"},
+		{Scheme: "link+tls", Network: "tcp", Address: "logic-1:7900", TLS: true},
+		{Scheme: "link+unix", Network: "unix", Address: "/run/logic.sock"},
 	}, c.Upstream.Backends)
 }
 
@@ -189,8 +189,8 @@ func TestWrongValues(t *testing.T) {
 		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=AES,", "STRAIT_TLS_CIPHER_SUITES", `"AES" does not exist; an item of the list is empty`},
 		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "listed twice"},
 
-		{"STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "a link+tls:// backend in STRAIT_UPSTREAM"},
-		{"STRAIT_UPSTREAM=link://h:1 STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "only link+tls backends"},
+		{"STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "a link+tls:// or grpcs:// backend in STRAIT_UPSTREAM"},
+		{"STRAIT_UPSTREAM=link://h:1 STRAIT_UPSTREAM_CA_FILE=" + cert, "STRAIT_UPSTREAM_CA_FILE", "only link+tls and grpcs backends"},
 		{"STRAIT_UPSTREAM=link+tls://h:1 STRAIT_UPSTREAM_CA_FILE=" + key, "STRAIT_UPSTREAM_CA_FILE", "holds no certificate"},
 		{"STRAIT_UPSTREAM=link+tls://h:1 STRAIT_UPSTREAM_CERT_FILE=" + cert, "STRAIT_UPSTREAM_KEY_FILE", "its key is missing"},
 	} {

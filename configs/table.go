@@ -62,11 +62,11 @@ func sections() []section {
 		{
 			title: "Game logic",
 			variables: []variable{
-				{key: "UPSTREAM", rule: rule{accepts: "echo, or a list of link://host:port, link+tls://host:port and link+unix:///path, separated by commas"}, doc: "Where game logic runs. `echo` is built in and sends each message back to its player. Sessions are spread over the backends of a list."},
+				{key: "UPSTREAM", rule: rule{accepts: "echo, or a list of link://host:port, link+tls://host:port, link+unix:///path, grpc://host:port, grpcs://host:port and grpc+unix:///path, separated by commas"}, doc: "Where game logic runs. `echo` is built in and sends each message back to its player. Sessions are spread over the backends of a list. The link is the fast way, gRPC the convenient one: [upstream-drivers.md](upstream-drivers.md)."},
 				{key: "UPSTREAM_STREAMS", rule: integer(1, 64), doc: "Streams to each backend. A session stays on one."},
 				{key: "UPSTREAM_GRACE", rule: duration(100*time.Millisecond, 10*time.Minute), doc: "How long the sessions of a lost backend wait for one that takes them, before they are closed `UPSTREAM_LOST`."},
-				{key: "UPSTREAM_CA_FILE", rule: file("certificates of authorities"), doc: "The authorities that `link+tls` backends are verified with; none: the system's. Read at start."},
-				{key: "UPSTREAM_CERT_FILE", rule: file("the certificate and its chain"), doc: "The certificate that the gateway shows to `link+tls` backends that ask. Goes with `STRAIT_UPSTREAM_KEY_FILE`; read again when it changes."},
+				{key: "UPSTREAM_CA_FILE", rule: file("certificates of authorities"), doc: "The authorities that `link+tls` and `grpcs` backends are verified with; none: the system's. Read at start."},
+				{key: "UPSTREAM_CERT_FILE", rule: file("the certificate and its chain"), doc: "The certificate that the gateway shows to `link+tls` and `grpcs` backends that ask. Goes with `STRAIT_UPSTREAM_KEY_FILE`; read again when it changes."},
 				{key: "UPSTREAM_KEY_FILE", rule: file("the certificate's key, not encrypted"), doc: "The key of `STRAIT_UPSTREAM_CERT_FILE`. The path is printed, the contents never are."},
 				{key: "CLIENT_ROUTE", rule: rule{accepts: "on or off"}, doc: "Whether a client may name the route to game logic that it wants."},
 			},

@@ -22,6 +22,7 @@ import (
 	"strait/tcp"
 	"strait/transport/tlsconfig"
 	"strait/upstream"
+	"strait/upstream/grpc"
 	"strait/upstream/inproc"
 	"strait/upstream/link"
 	"strait/upstream/remote"
@@ -141,7 +142,7 @@ func newDriver(c configs.Upstream, log *slog.Logger) (upstream.Driver, error) {
 		}
 		rc.TLS = conf
 	}
-	return remote.New(rc, link.Carrier{})
+	return remote.New(rc, link.Carrier{}, grpc.Carrier{})
 }
 
 func (s *server) listenTCP(ctx context.Context) (*tcp.Listener, error) {
