@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"strait/upstream/remote"
 )
@@ -43,6 +44,11 @@ func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf
 	return s, nil
 }
 
+// refusal is how much longer than another call on the same connection a server may
+// take to refuse Attach. Only backends that wait for the first batch before they say
+// hello cost this time, once a stream.
+const refusal = 50 * time.Millisecond
+
 // attach opens the stream of a healthy server.
 func (c *connection) attach(ctx context.Context) (*stream, error) {
 	for _, service := range []string{"", Service} {
@@ -54,11 +60,10 @@ func (c *connection) attach(ctx context.Context) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A server takes calls of a connection in order: this answer comes behind the one
-	// that refuses Attach, or close to it. Attach itself may not be answered before
-	// the first batch has come, so that there is nothing else to wait for.
+	// A server takes the calls of a connection in order: this answer comes behind the
+	// one that refuses Attach, or close to it.
 	err = c.check(ctx, "")
-	if early := s.early(); early != nil {
+	if early := s.early(ctx, refusal); early != nil {
 		err = early
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("no game logic at %s: %w", c.address, errAtOnce)

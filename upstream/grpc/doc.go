@@ -11,9 +11,9 @@
 //  2. Dial connects, and authenticates the backend where the scheme is grpcs.
 //  3. Over that connection it asks the standard health service: a backend that says
 //     that it is not serving is not attached to; one without the service is healthy.
-//  4. It calls Attach, and asks for health once more. A server without GameLogic has
-//     refused the call by the time that it answers, so that the pool gives no session
-//     to it.
+//  4. It calls Attach and asks for health once more. A server without GameLogic has
+//     refused the call by the time that it answers, or soon after, so that the pool
+//     gives no session to it.
 //  5. Write and Read are messages of that call. Batches are protobuf already and pass
 //     through a codec that leaves them alone. Write returns when gRPC has taken a
 //     copy, and waits while the backend does not read.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	gogrpc "google.golang.org/grpc"
 
@@ -62,14 +63,19 @@ func (c *connection) open(ctx context.Context) (*stream, error) {
 	return s, nil
 }
 
-// early returns why the stream has ended already; nil when it has not.
-func (s *stream) early() error {
+// early waits until the backend has said something, but no longer than d, and returns
+// why the stream has ended; nil when it has not.
+func (s *stream) early(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-s.first:
 		if s.firstErr != nil {
 			return ended(s.conn.address, s.firstErr)
 		}
-	default:
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	return nil
 }
