@@ -26,7 +26,7 @@ var _ remote.Carrier = Carrier{}
 func (Carrier) Schemes() []string { return Schemes() }
 
 // Parse implements [remote.Carrier].
-func (Carrier) Parse(url string) (remote.Endpoint, error) { return parse(url) }
+func (Carrier) Parse(url string) (remote.Endpoint, error) { return schemes.Parse(url) }
 
 // Dial implements [remote.Carrier]. A server that can be reached is refused with a
 // *[HealthError] where it says that it does not serve, and a *[MissingError] where it

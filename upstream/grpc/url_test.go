@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"strait/upstream/grpc"
+	"strait/upstream/remote"
 )
 
 func TestValidate(t *testing.T) {
@@ -35,7 +36,7 @@ func TestValidate(t *testing.T) {
 		"grpc+unix:///run/game.sock#a": "nothing but grpc+unix:///path",
 	} {
 		err := grpc.Validate(url)
-		var refused *grpc.URLError
+		var refused *remote.URLError
 		if assert.ErrorAs(t, err, &refused, url) {
 			assert.Equal(t, url, refused.URL)
 			assert.ErrorContains(t, err, say, url)

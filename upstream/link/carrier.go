@@ -25,7 +25,7 @@ var _ remote.Carrier = Carrier{}
 func (Carrier) Schemes() []string { return Schemes() }
 
 // Parse implements [remote.Carrier].
-func (Carrier) Parse(url string) (remote.Endpoint, error) { return parse(url) }
+func (Carrier) Parse(url string) (remote.Endpoint, error) { return schemes.Parse(url) }
 
 // Dial implements [remote.Carrier].
 func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {

@@ -53,7 +53,7 @@ func TestValidate(t *testing.T) {
 		"link+unix:///run/game.sock#a": "nothing but link+unix:///path",
 	} {
 		err := link.Validate(url)
-		var refused *link.URLError
+		var refused *remote.URLError
 		if assert.ErrorAs(t, err, &refused, url) {
 			assert.Equal(t, url, refused.URL)
 			assert.ErrorContains(t, err, say, url)
