@@ -72,7 +72,7 @@ func abandoned(ctx context.Context, path string) bool {
 }
 
 func parseAddr(addr string) (network, address string, secure bool, err error) {
-	if !strings.Contains(addr, "://") {
+	if _, _, err := net.SplitHostPort(addr); err == nil && !strings.Contains(addr, "://") {
 		return "tcp", addr, false, nil
 	}
 	u, err := url.Parse(addr)

@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"runtime"
@@ -34,7 +35,8 @@ type loop struct {
 	epoll  int
 	file   *os.File // the same descriptor, in Go's poller
 	raw    syscall.RawConn
-	wake   int // eventfd
+	wake   int      // eventfd
+	waker  *os.File // the same descriptor, to write to: it may be closed by then, and its number another's
 
 	// owned by the loop
 	in      []byte // ciphertext of this turn
@@ -53,7 +55,7 @@ type loop struct {
 	run    []*moved // to be attended to although epoll says nothing
 	closed bool
 
-	awake atomic.Bool // the eventfd is set, or about to be
+	awake atomic.Bool // the loop will look at run before it waits, or the eventfd will make it
 	done  chan struct{}
 }
 
@@ -69,17 +71,20 @@ func newLoop() (*loop, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		_ = unix.Close(epoll)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	lp := &loop{
-		epoll: epoll, wake: wake,
+		epoll: epoll, wake: wake, waker: os.NewFile(uintptr(wake), "eventfd"),
 		in: make([]byte, readSize), plain: make([]byte, recordSize+2048),
 		events: make([]unix.EpollEvent, eventsAtOnce), done: make(chan struct{}),
 	}
-	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
+	err = unix.SetNonblock(wake, true) // after os.File took it, so that Go's poller does not
+	if err == nil {
+		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeSlot})
+	}
 	if err == nil {
 		// An epoll descriptor can be waited for like any other, so the loop parks in
 		// Go's poller and keeps no thread.
@@ -98,7 +103,7 @@ func newLoop() (*loop, error) {
 		} else {
 			_ = unix.Close(epoll)
 		}
-		_ = unix.Close(wake)
+		_ = lp.waker.Close()
 		return nil, err
 	}
 	lp.waitFn = lp.poll
@@ -169,7 +174,7 @@ func (ls *loops) close() {
 			continue
 		}
 		_ = lp.file.Close()
-		_ = unix.Close(lp.wake)
+		_ = lp.waker.Close()
 	}
 }
 
@@ -189,7 +194,8 @@ func (lp *loop) poll(uintptr) bool {
 func (lp *loop) serve() {
 	defer close(lp.done)
 	for {
-		// Taken before waiting: who adds to run afterwards sets the eventfd.
+		// In this order: who adds to run after it was looked at sets the eventfd.
+		lp.awake.Store(false)
 		if !lp.pending() {
 			if err := lp.raw.Read(lp.waitFn); err != nil || lp.waitErr != nil {
 				panic(errors.Join(errors.New("tcp: the event loop cannot wait"), err, lp.waitErr))
@@ -197,6 +203,7 @@ func (lp *loop) serve() {
 		} else {
 			lp.poll(0)
 		}
+		lp.awake.Store(true)
 		if lp.turns != nil {
 			lp.turns.BeginTurn(lp.number)
 		}
@@ -214,7 +221,7 @@ func (lp *loop) serve() {
 		}
 	}
 	_ = lp.file.Close()
-	_ = unix.Close(lp.wake)
+	_ = lp.waker.Close()
 }
 
 func (lp *loop) pending() bool {
@@ -225,11 +232,8 @@ func (lp *loop) pending() bool {
 
 func (lp *loop) dispatch(e *unix.EpollEvent, now time.Time) {
 	if e.Fd == wakeSlot {
-		// In this order, before the run list is looked at: who finds awake set has put
-		// its connection there already, and who does not sets the eventfd again.
 		var b [8]byte
 		_, _ = rawRead(lp.wake, b[:])
-		lp.awake.Store(false)
 		return
 	}
 	lp.mu.Lock()
@@ -283,10 +287,16 @@ func (lp *loop) schedule(m *moved) {
 	lp.rouse()
 }
 
+// one is what an eventfd takes, in the machine's byte order.
+var one = func() (b [8]byte) {
+	binary.NativeEndian.PutUint64(b[:], 1)
+	return b
+}()
+
 // rouse makes the loop look at its run list.
 func (lp *loop) rouse() {
 	if !lp.awake.Swap(true) {
-		_, _ = unix.Write(lp.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		_, _ = lp.waker.Write(one[:])
 	}
 }
 

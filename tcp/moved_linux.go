@@ -29,7 +29,7 @@ type moved struct {
 	// owned by the loop
 	left     []byte // plaintext that the lane did not take
 	own      bool   // the memory in which crypto/tls collects ciphertext is not lent
-	unread   bool   // TLS may hold plaintext from before the move
+	unread   bool   // TLS may have something to say without new input
 	paused   bool
 	over     bool // reading has ended: what arrives is discarded
 	discard  int  // bytes that may still be discarded
@@ -66,15 +66,14 @@ func (c *Conn) move() bool {
 	}
 	lp := c.l.loops.all[c.loop]
 	m := &moved{c: c, loop: lp, fd: fd, own: true, unread: true, absent: true}
-	lp.enter(m)
 	_ = raw.Close() // leaves Go's poller; the connection lives on in fd
 	c.sock.memory = true
+	lp.enter(m) // from here on the loop may see all of it
 	c.moved.Store(m)
-	m.want(unix.EPOLLIN|unix.EPOLLRDHUP, 0)
 	c.writer.Store(idle)
 	// Ends that were asked for until now poked a reader that is gone, what was to be
 	// written waited for a writer, and TLS may hold what epoll will never report: the
-	// first turn looks for all of them.
+	// first turn looks for all of them, and only then asks epoll for input.
 	lp.schedule(m)
 	return true
 }
@@ -104,7 +103,7 @@ func (m *moved) want(add, remove uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := m.interest&^remove | add
-	if next == m.interest && !m.absent {
+	if next == m.interest && (!m.absent || next == 0) {
 		return
 	}
 	op := unix.EPOLL_CTL_MOD
@@ -117,11 +116,12 @@ func (m *moved) want(add, remove uint32) {
 }
 
 // forget makes epoll silent about the descriptor, also about the hang-up that it
-// reports unasked, until the next want.
+// reports unasked, until the next want. A writer who waits for room finds the
+// hang-up himself, at once: it counts as room.
 func (m *moved) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.absent {
+	if !m.absent && m.interest&unix.EPOLLOUT == 0 {
 		m.absent, m.interest = true, 0
 		m.check(unix.EpollCtl(m.loop.epoll, unix.EPOLL_CTL_DEL, m.fd, nil))
 	}
@@ -148,9 +148,14 @@ func (m *moved) readable(now time.Time) {
 		// again, after what it said before.
 		m.forget()
 		return
+	case m.unread:
+		return // its plaintext may lie where more input would go: attend comes first
 	}
 	n, err := rawRead(m.fd, m.loop.in)
 	switch {
+	case err == unix.EAGAIN && m.c.broken.Load():
+		m.lost(errors.New("writing failed"))
+		return
 	case err == unix.EAGAIN || err == unix.EINTR:
 		return
 	case err != nil:
@@ -182,7 +187,7 @@ func (m *moved) lend(b []byte) {
 // keep moves what is left of lent memory into memory of the connection's own,
 // and gives back memory that is no longer needed.
 func (m *moved) keep() {
-	if m.finished {
+	if m.over {
 		return
 	}
 	s := &m.c.sock
@@ -195,10 +200,20 @@ func (m *moved) keep() {
 	case raw.Len() == 0:
 		*raw = bytes.Buffer{}
 		m.own = false
-	case !m.own:
+	case !m.own || raw.Cap() > 2*raw.Len()+bytes.MinRead:
 		*raw = *bytes.NewBuffer(bytes.Clone(raw.Bytes()))
 		m.own = true
 	}
+}
+
+// forgo gives back what TLS was not asked to decrypt.
+func (m *moved) forgo() {
+	if rawInputAt < 0 {
+		m.c.sock.input = nil
+		return
+	}
+	*rawInput(m.c.tls) = bytes.Buffer{}
+	m.own = false
 }
 
 // more reports whether reading from TLS can give anything.
@@ -239,12 +254,16 @@ func (m *moved) consume(now time.Time) {
 				m.left = bytes.Clone(m.loop.plain[k:n])
 			}
 		}
-		if err != nil && !c.core.Finished() {
-			if err == error(errDry) {
-				m.unread = false
-				m.flush()
-				return
-			}
+		switch {
+		case err == nil:
+		case n > 0:
+			m.unread = true // TLS says it again, after what came before it was taken
+		case err == error(errDry):
+			m.unread = false
+			m.flush()
+			return
+		default:
+			m.flush() // the alert that says why
 			m.lost(err)
 			return
 		}
@@ -282,15 +301,18 @@ func (m *moved) attend(now time.Time) {
 	case c.severed.Load():
 		m.lost(net.ErrClosed)
 		return
-	case c.broken.Load():
-		m.lost(errors.New("writing failed"))
-		return
 	}
 	_ = c.core.Resume()
 	m.paused = false
 	m.consume(now)
 	m.keep()
-	if !m.paused && !m.over {
+	switch {
+	case m.paused || m.over:
+	case c.broken.Load():
+		// It is over, but what the client said last may still be there to be read.
+		m.loop.schedule(m)
+		m.readable(now)
+	default:
 		m.want(unix.EPOLLIN|unix.EPOLLRDHUP, 0)
 	}
 	if c.writer.Load() == idle {
@@ -319,6 +341,7 @@ func (m *moved) lost(err error) {
 func (m *moved) wind() {
 	c := m.c
 	m.over, m.paused, m.left = true, false, nil
+	m.forgo()
 	m.discard = c.l.config.LingerBytes
 	reason := c.reason
 	c.ending.CompareAndSwap(nil, &reason)
@@ -340,7 +363,7 @@ func (m *moved) expire() {
 
 // drop reads and discards, up to the limit; what comes after it stays unread.
 func (m *moved) drop() {
-	if m.discard == 0 {
+	if m.discard == 0 || m.ended {
 		m.forget()
 		return
 	}

@@ -51,6 +51,7 @@ func (m *moved) write() {
 			return
 		}
 		if full {
+			c.core.Idle()
 			m.want(unix.EPOLLOUT, 0) // while the descriptor is surely ours
 			c.writer.Store(blocked)
 			return
@@ -119,6 +120,7 @@ func (m *moved) sent() {
 
 // stop ends writing for good and tells the loop.
 func (m *moved) stop(failed bool) {
+	m.c.core.Idle()
 	if failed {
 		m.c.broken.Store(true)
 	}
