@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -147,7 +148,7 @@ func (g *Gateway) ended(s *session, r transport.Reason) {
 	if r.Code == transport.ProtocolError || r.Code == transport.TooSlow || r.Code == transport.Internal {
 		level = slog.LevelInfo
 	}
-	g.log.Log(nil, level, "session closed", "session", s.ann.ID, "remote", s.ann.Remote, "code", r.Code, "reason", r.Text, "by_client", r.Remote, "lost", r.Lost)
+	g.log.Log(context.Background(), level, "session closed", "session", s.ann.ID, "remote", s.ann.Remote, "code", r.Code, "reason", r.Text, "by_client", r.Remote, "lost", r.Lost)
 }
 
 // gauge counts what must have ended before a shutdown has.
