@@ -58,7 +58,8 @@ cross: ## the client SDK for macOS and Windows, the gateway for macOS
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/strait
 
 demo: ## gateway, arena and two bots, until ctrl-C
-	$(GO) run ./examples/demo
+	$(GO) build -o bin/demo ./examples/demo
+	./bin/demo
 
 test-outside: outside-python outside-spin ## proofs by foreign tools (.ci/run says what to install)
 	$(GO) run ./examples/demo -for $(DEMO_FOR)

@@ -2,7 +2,9 @@ package backend
 
 // Handler is game logic. The callbacks of one stream come in order and one at a
 // time, those of different streams concurrently; those of one session never
-// overlap. A callback that takes long delays the other sessions of its stream, and
+// overlap. What is sent on a stream while one of its callbacks runs is written when
+// the callbacks of its batch have returned, also what other goroutines send. So a
+// callback that takes long delays the other sessions of its stream, and
 // one that takes longer than the gateway's ping timeout loses the stream.
 type Handler interface {
 	// Opened announces a player. With s.Again it was announced before, here or to a

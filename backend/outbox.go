@@ -125,12 +125,13 @@ func (o *outbox) release(socket syscall.RawConn) {
 		return
 	}
 	b := o.take(o.spare)
+	o.spare = nil // it is the queue's now
 	o.mu.Unlock()
 	n := direct.TryWrite(socket, b)
 	o.mu.Lock()
 	if n < len(b) {
 		o.rest = b[n:]
-	} else {
+	} else if cap(b) <= keepBuffer {
 		o.spare = b
 	}
 	if n < len(b) || o.work() || o.ending || o.closed {

@@ -75,7 +75,7 @@ func sections() []section {
 			title: "Limits",
 			intro: "Sizes are in bytes.",
 			variables: []variable{
-				{key: "SHARDS", rule: zeroOr("GOMAXPROCS", 1, 256), doc: "Dispatcher shards, each with its own queue and consumer. A session stays on one."},
+				{key: "SHARDS", rule: zeroOr("GOMAXPROCS", 1, 256), doc: "Dispatcher shards, each with its own queue and consumer. A session stays on one; sessions of a TCP event loop share one, and there is a loop for each two cores."},
 				{key: "QUEUE_SIZE", rule: integer(64, 1<<20), doc: "Events that a shard's queue holds; rounded up to a power of two."},
 				{key: "MAX_SESSIONS", rule: integer(1, 1_000_000), doc: "Sessions at a time; more are refused with `OVERLOADED`. See [Open files](#open-files)."},
 				{key: "MAX_HANDSHAKES", rule: integer(1, 100_000), doc: "Connections at a time that have not finished opening; when there is one more, the oldest is closed. See [Open files](#open-files)."},

@@ -33,7 +33,8 @@ type Config struct {
 	// before it is closed TOO_SLOW; 0 is 256 KiB.
 	SendBufferBytes int
 	// InFlightBytes is how much of one session may be on its way to game logic before
-	// it is no longer read from; 0 is 256 KiB.
+	// it is no longer read from; 0 is 256 KiB. At least two messages of MaxMessageBytes
+	// always may.
 	InFlightBytes int
 	// BufferBudgetBytes is the budget of buffered bytes of the whole process; over it
 	// the fattest sessions go. 0 is none.
@@ -117,6 +118,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxMessageBytes, 65536)
 	def(&c.SendBufferBytes, 256<<10)
 	def(&c.InFlightBytes, 256<<10)
+	c.InFlightBytes = max(c.InFlightBytes, 2*c.MaxMessageBytes)
 	defTime(&c.OpenTimeout, 5*time.Second)
 	defTime(&c.IdleTimeout, 30*time.Second)
 	defTime(&c.DrainTimeout, 10*time.Second)

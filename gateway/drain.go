@@ -39,10 +39,12 @@ func (g *Gateway) drain(ctx context.Context) {
 	gone := g.conns.close()
 
 	g.log.Info("draining", "sessions", g.table.len(), "timeout", g.cfg.DrainTimeout)
-	g.goAway()
+	g.table.each(g.goAway)
 	within(ctx, g.cfg.DrainTimeout, gone)
 
 	g.stopReading.Store(true)
+	// Who looked before that has pushed when his lock is free.
+	g.table.each((*session).awaitDeliver)
 	if started {
 		g.settle(ctx)
 		bctx, cancel := context.WithTimeout(ctx, barrierTimeout)
@@ -50,9 +52,7 @@ func (g *Gateway) drain(ctx context.Context) {
 			g.log.Warn("game logic did not confirm the last messages", "error", err)
 		}
 		cancel()
-		for _, sh := range g.shards {
-			sh.fanout.wait()
-		}
+		g.spreadAll(ctx)
 	}
 	r := transport.Because(transport.Draining, "the gateway is going away")
 	g.table.each(func(s *session) { s.Close(r) })
@@ -73,6 +73,7 @@ func (g *Gateway) drain(ctx context.Context) {
 		g.log.Warn("closing the upstream", "error", err)
 	}
 	for _, sh := range g.shards {
+		sh.fanout.wait()
 		sh.ring.Close()
 	}
 	g.run.Wait()
@@ -81,8 +82,8 @@ func (g *Gateway) drain(ctx context.Context) {
 	g.log.Info("stopped")
 }
 
-// goAway tells every client to be elsewhere by the deadline.
-func (g *Gateway) goAway() {
+// goAway tells a client to be elsewhere by the deadline.
+func (g *Gateway) goAway(s *session) {
 	b, err := proto.Marshal(&straitv1.GoAway{
 		Code: uint32(transport.Draining), DeadlineMs: uint32(g.cfg.DrainTimeout.Milliseconds()),
 	})
@@ -90,10 +91,8 @@ func (g *Gateway) goAway() {
 		g.log.Error("GOAWAY", "error", err)
 		return
 	}
-	g.table.each(func(s *session) {
-		s.conn.Control(transport.ControlGoAway, b)
-		s.conn.Wake()
-	})
+	s.conn.Control(transport.ControlGoAway, b)
+	s.conn.Wake()
 }
 
 // settle returns when everything that was taken from clients is with the driver.
@@ -101,6 +100,20 @@ func (g *Gateway) settle(ctx context.Context) {
 	for _, sh := range g.shards {
 		within(ctx, barrierTimeout, sh.barrier())
 	}
+}
+
+// spreadAll waits for the fan-outs under way, unless game logic goes on publishing.
+func (g *Gateway) spreadAll(ctx context.Context) {
+	done := make(chan struct{})
+	g.work.Add(1)
+	go func() {
+		defer g.work.Done()
+		defer close(done)
+		for _, sh := range g.shards {
+			sh.fanout.wait()
+		}
+	}()
+	within(ctx, barrierTimeout, done)
 }
 
 // within waits for ch, for at most d, and not beyond ctx.

@@ -81,6 +81,12 @@ func (s *session) push(ms []transport.Message) (taken int, ok bool) {
 	return pushed, s.stall(room, pushed < k)
 }
 
+// awaitDeliver returns when no deliver is under way that began before it.
+func (s *session) awaitDeliver() {
+	s.in.mu.Lock()
+	defer s.in.mu.Unlock()
+}
+
 // hasRoom reports whether events may go on the ring at all: none before Opened,
 // and none towards game logic that is behind.
 func (s *session) hasRoom() bool {

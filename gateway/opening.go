@@ -167,6 +167,11 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	if s.end.Load() != nil {
 		g.wheel.remove(s) // closed by others before the wheel knew it
 	}
+	defer func() {
+		if g.draining.Load() {
+			g.goAway(s) // a shutdown that began meanwhile may have missed it
+		}
+	}()
 	p.conn.Control(transport.ControlServerHello, hello)
 	p.conn.Wake()
 	g.log.Debug("session opened", "session", s.ann.ID, "handle", s.handle, "remote", s.ann.Remote, "transport", s.conn.Kind(), "client", clip(h.Client))

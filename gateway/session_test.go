@@ -81,9 +81,9 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 	l.hold = true
 	g := start(t, gateway.Config{InFlightBytes: 4096}, l)
 	c := player(t, g)
-	require.Equal(t, 1, c.say(strings.Repeat("a", 60000)), "one message always fits")
+	require.Equal(t, 2, c.say(strings.Repeat("a", 65536), strings.Repeat("a", 65536)), "two of the largest always fit")
 	require.Equal(t, 0, c.say("b"))
-	l.await(t, count(2))
+	l.await(t, count(3))
 	l.letGo()
 	<-c.resumed
 	require.Equal(t, 4, c.say("c", "d", "e", "f"))

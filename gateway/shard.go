@@ -84,7 +84,11 @@ func (g *Gateway) EndTurn(loop int) {
 	}
 	sh := g.shards[loop]
 	sh.inline = false
-	for sh.deliver() == drainBatch {
+	// No more than a ring's worth: others may push as fast as this delivers.
+	for range sh.ring.Cap()/drainBatch + 1 {
+		if sh.deliver() < drainBatch {
+			break
+		}
 	}
 	sh.ring.Release() // wakes the consumer for what is left
 }
@@ -125,7 +129,8 @@ func (sh *shard) attend(empty bool) {
 	waiting := sh.waiting
 	sh.waiting = nil
 	var open []chan struct{}
-	if empty && len(waiting) == 0 {
+	// Len counts what is being pushed, and nobody else drains now.
+	if empty && len(waiting) == 0 && sh.ring.Len() == 0 {
 		open, sh.barriers = sh.barriers, nil
 	}
 	sh.anyone.Store(len(sh.barriers) > 0)

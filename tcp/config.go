@@ -1,24 +1,27 @@
 // Package tcp is the transport of WIRE.md section 4: section 2 frames over TLS
-// over TCP, with a goroutine for each connection, on every operating system.
+// over TCP. On Linux an open connection lives on an event loop, elsewhere, or with
+// Config.NoLoop, on a goroutine of its own; to both ends the two are the same.
 //
 // It owns listening sockets, the TLS handshake and its limits, deadlines, the
-// order in which a connection ends, and the two goroutines that move its bytes.
-// It never parses a frame ([lane.Core] does), never looks into a message and
-// never knows whose session it carries: that is the [transport.Peer]'s.
+// order in which a connection ends, and what moves its bytes. It never parses a
+// frame ([lane.Core] does), never looks into a message and never knows whose
+// session it carries: that is the [transport.Peer]'s.
 //
-//  1. [Listener.Serve] accepts and starts one goroutine for the connection: its
-//     reader for the whole of its life. TLS state is made when the client's first
-//     bytes are there, and not before.
+//  1. [Listener.Serve] accepts and starts a goroutine for the connection, its
+//     reader. TLS state is made when the client's first bytes are there, and not
+//     before.
 //  2. The reader does the handshake, asks [transport.Accept] for the peer, and
-//     from then on reads into [lane.Core.Space] what the frame at hand needs.
-//  3. [Conn.Wake] starts the writer, a goroutine that lives as long as there is
-//     something to write: it takes up to one TLS record from [lane.Core.Fill] for
-//     each write, and goes when nothing is left. An idle connection has no
-//     writer, no buffer and no deadline.
-//  4. An end, whoever asked for it, makes the reader stop ([transport.Peer.Closing])
-//     and the writer send what is queued, CLOSE, close_notify and FIN; the reader
-//     discards what still arrives, so that no reset destroys the CLOSE, then
-//     closes the socket and says [transport.Peer.Gone].
+//     reads into [lane.Core.Space] what the frame at hand needs. When the session is
+//     open it moves the connection to an event loop and ends (moved_linux.go), or
+//     goes on reading.
+//  3. [Conn.Wake] writes: up to one TLS record from [lane.Core.Fill] at a time,
+//     until nothing is left. On an event loop the caller does it, without waiting;
+//     else a writer's goroutine that lives as long as there is something to write.
+//     An idle connection has no writer, no buffer and no deadline.
+//  4. An end, whoever asked for it, stops the reading ([transport.Peer.Closing])
+//     and writes what is queued, CLOSE, close_notify and FIN; what still arrives is
+//     discarded, so that no reset destroys the CLOSE; then the socket is closed and
+//     [transport.Peer.Gone] said.
 package tcp
 
 import (

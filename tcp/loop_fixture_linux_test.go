@@ -50,6 +50,7 @@ type site struct {
 	ears     chan *ear
 	behave   func(*ear) // of the connections to come; nil: as they are
 	small    bool       // sockets are full soon
+	version  uint16     // the newest TLS of corked clients; 0 is any
 }
 
 type siteConfig struct {
@@ -155,7 +156,7 @@ func (s *site) wait(ch <-chan struct{}, what string) {
 // turns than they need.
 func (s *site) calm(c *caller) {
 	s.t.Helper()
-	const echoes = 200
+	const echoes = 100
 	before := s.turns.n.Load()
 	for range echoes {
 		c.echo(9, "is it calm?")

@@ -1,6 +1,7 @@
 package tcp_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -161,35 +162,39 @@ func TestLoopPausedAtTheEnd(t *testing.T) {
 }
 
 // Everything and the end come in one segment: TLS knows of the end when the session
-// has taken nothing yet.
+// has taken nothing yet, and TLS 1.2, whose alerts are known from outside, says so
+// together with what came before it.
 func TestLoopPausedBeforeTheEnd(t *testing.T) {
 	messages := numbered(100)
-	for _, remote := range []bool{true, false} {
-		bothWays(t, func(t *testing.T) {
-			s := newSite(t, siteConfig{})
-			sh := s.shut()
-			c, k := s.corked(-1)
-			k.stop()
-			c.send(clientHello)
-			var rest []byte
-			for _, m := range messages {
-				rest = append(rest, data(m)...)
-			}
-			if remote {
-				rest = append(rest, goodbye()...)
-			}
-			c.send(rest)
-			require.NoError(t, c.Conn.CloseWrite())
-			k.let(t, len(k.kept))
-			e := s.ear()
-			s.wait(sh.refused, "a message")
-			require.NoError(t, c.raw.CloseWrite())
-			sh.let(e)
-			assert.Equal(t, messages, e.heard(t, len(messages)))
-			r := e.ended(t)
-			assert.Equal(t, remote, r.Remote, "%v", r)
-			assert.NotEqual(t, remote, r.Lost, "%v", r)
-		})
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		for _, remote := range []bool{true, false} {
+			bothWays(t, func(t *testing.T) {
+				s := newSite(t, siteConfig{change: func(c *tcp.Config) { c.TLS.MinVersion = tls.VersionTLS12 }})
+				s.version = version
+				sh := s.shut()
+				c, k := s.corked(-1)
+				k.stop()
+				c.send(clientHello)
+				var rest []byte
+				for _, m := range messages {
+					rest = append(rest, data(m)...)
+				}
+				if remote {
+					rest = append(rest, goodbye()...)
+				}
+				c.send(rest)
+				require.NoError(t, c.Conn.CloseWrite())
+				k.let(t, len(k.kept))
+				e := s.ear()
+				s.wait(sh.refused, "a message")
+				require.NoError(t, c.raw.CloseWrite())
+				sh.let(e)
+				assert.Equal(t, messages, e.heard(t, len(messages)))
+				r := e.ended(t)
+				assert.Equal(t, remote, r.Remote, "%v", r)
+				assert.NotEqual(t, remote, r.Lost, "%v", r)
+			})
+		}
 	}
 }
 

@@ -60,6 +60,7 @@ func (s *site) corked(writes int) (*caller, *cork) {
 	k := &cork{TCPConn: raw.(*net.TCPConn), after: writes}
 	cfg := clientTLS()
 	cfg.DynamicRecordSizingDisabled = true // a record for each Write
+	cfg.MaxVersion = s.version
 	st := stream{Conn: tls.Client(k, cfg), raw: k.TCPConn}
 	c := s.caller(st)
 	require.NoError(s.t, st.Handshake())

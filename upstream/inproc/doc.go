@@ -11,6 +11,6 @@
 //  3. At the end of the batch every session that had an event in it is flushed
 //     once.
 //
-// Because the handler runs on the shard's goroutine it must not block: while it
+// Because the handler runs on the goroutine that dispatches (the shard's, or an event loop's for its turn) it must not block: while it
 // does, every session of that shard waits.
 package inproc

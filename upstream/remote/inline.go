@@ -44,8 +44,8 @@ func (st *stream) kick() {
 			return
 		}
 		st.mu.Lock()
-		if !st.work() {
-			st.idle = true
+		if !st.work() || st.ended {
+			st.idle = !st.ended
 			st.mu.Unlock()
 			return
 		}
@@ -75,6 +75,8 @@ func (st *stream) writeNow(to TryWriter) bool {
 			return false
 		}
 		st.settle(end, number)
+	} else {
+		st.settle(end, 0) // nothing of it could be sent, and it was counted
 	}
 	st.at = end
 	if end < len(st.taken) {
@@ -104,7 +106,7 @@ func (st *stream) finishBegun() error {
 // writerEnds makes sure that nobody has the writer's part, and none will.
 func (st *stream) writerEnds() {
 	st.mu.Lock()
-	st.idle = false
+	st.idle, st.ended = false, true
 	st.mu.Unlock()
 	st.inline.Lock()
 	st.rest = rest{}

@@ -57,6 +57,7 @@ type stream struct {
 	takenSince int64  // likewise of taken; 0 when all of it is written
 	takenLeft  int    // how many of taken are not written
 	idle       bool   // the writer sleeps
+	ended      bool   // the writer is gone
 	sealed     bool   // nothing may be queued any more
 	shed       []shed // to be released once mu is unlocked
 	full       bool

@@ -118,6 +118,8 @@ func (st *stream) writeTaken() error {
 				return err
 			}
 			st.settle(end, number)
+		} else {
+			st.settle(end, 0) // nothing of it could be sent, and it was counted
 		}
 		st.at = end
 	}
