@@ -313,3 +313,23 @@ func TestOverTheBudgetTheFattestGoes(t *testing.T) {
 	require.Nil(t, thin.reason())
 	require.Eventually(t, func() bool { return g.Pool().Used() < 1<<20 }, 10*time.Second, time.Millisecond)
 }
+
+// Whatever is held, a refused message finds the session too full to resume at
+// once, or deliver would ask itself again for ever.
+func TestTheLargestMessageIsTakenOrWaits(t *testing.T) {
+	const largest = 1 << 20
+	for _, held := range []int{1, 100 << 10, largest - 1, largest, largest + 1, 2*largest - 1} {
+		l := newLogic()
+		l.hold = true
+		g := start(t, gateway.Config{MaxMessageBytes: largest}, l)
+		c := player(t, g)
+		for left := held; left > 0; left -= largest {
+			require.Equal(t, 1, c.say(strings.Repeat("a", min(left, largest))))
+		}
+		want := 0
+		if held <= largest {
+			want = 1
+		}
+		require.Equal(t, want, c.say(strings.Repeat("b", largest)), "%d bytes held", held)
+	}
+}
