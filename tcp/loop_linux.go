@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"strait/internal/direct"
 	"strait/transport"
 )
 
@@ -233,7 +234,7 @@ func (lp *loop) pending() bool {
 func (lp *loop) dispatch(e *unix.EpollEvent, now time.Time) {
 	if e.Fd == wakeSlot {
 		var b [8]byte
-		_, _ = rawRead(lp.wake, b[:])
+		_, _ = direct.Read(lp.wake, b[:])
 		return
 	}
 	lp.mu.Lock()

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"strait/internal/direct"
 	"strait/transport"
 )
 
@@ -151,7 +152,7 @@ func (m *moved) readable(now time.Time) {
 	case m.unread:
 		return // its plaintext may lie where more input would go: attend comes first
 	}
-	n, err := rawRead(m.fd, m.loop.in)
+	n, err := direct.Read(m.fd, m.loop.in)
 	switch {
 	case err == unix.EAGAIN && m.c.broken.Load():
 		m.lost(errors.New("writing failed"))
@@ -367,7 +368,7 @@ func (m *moved) drop() {
 		m.forget()
 		return
 	}
-	n, err := rawRead(m.fd, m.loop.in[:min(len(m.loop.in), m.discard)])
+	n, err := direct.Read(m.fd, m.loop.in[:min(len(m.loop.in), m.discard)])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case n > 0:

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"strait/internal/direct"
 )
 
 // wake takes the write ownership and writes, in the caller's goroutine, unless
@@ -96,7 +98,7 @@ func (m *moved) send() (full bool, err error) {
 			}
 			m.out = *m.outBuf
 		}
-		n, err := rawWrite(m.fd, m.out)
+		n, err := direct.Write(m.fd, m.out)
 		switch err {
 		case nil:
 			m.c.l.counters.bytesOut.Add(uint64(n))

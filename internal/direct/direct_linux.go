@@ -15,11 +15,11 @@ func TryWrite(c syscall.RawConn, b []byte) (n int) {
 	}
 	_ = c.Write(func(fd uintptr) bool {
 		for n < len(b) {
-			k, errno := raw(syscall.SYS_WRITE, fd, b[n:])
-			if errno == syscall.EINTR {
+			k, err := Write(int(fd), b[n:])
+			if err == syscall.EINTR {
 				continue
 			}
-			if errno != 0 || k == 0 {
+			if err != nil || k == 0 {
 				break
 			}
 			n += k
@@ -62,11 +62,11 @@ func Reader(conn net.Conn) io.Reader {
 
 // reader waits in Go's poller and reads raw. For one goroutine at a time.
 type reader struct {
-	conn  syscall.RawConn
-	once  func(fd uintptr) bool
-	into  []byte
-	n     int
-	errno syscall.Errno
+	conn syscall.RawConn
+	once func(fd uintptr) bool
+	into []byte
+	n    int
+	err  error
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -79,8 +79,8 @@ func (r *reader) Read(p []byte) (int, error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case r.errno != 0:
-		return 0, os.NewSyscallError("read", r.errno)
+	case r.err != nil:
+		return 0, os.NewSyscallError("read", r.err)
 	case r.n == 0:
 		return 0, io.EOF
 	}
@@ -90,14 +90,14 @@ func (r *reader) Read(p []byte) (int, error) {
 // read reads once; false: there is nothing yet.
 func (r *reader) read(fd uintptr) bool {
 	for {
-		n, errno := raw(syscall.SYS_READ, fd, r.into)
-		switch errno {
+		n, err := Read(int(fd), r.into)
+		switch err {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
 			return false
 		}
-		r.n, r.errno = n, errno
+		r.n, r.err = n, err
 		return true
 	}
 }

@@ -9,5 +9,5 @@
 //  3. So the call is made raw; only waiting for readiness goes through Go's poller.
 //
 // The link's two ends use it, the gateway's (upstream/link) and game logic's
-// (backend).
+// (backend), and the event loop of package tcp.
 package direct

@@ -4,16 +4,9 @@ package direct
 
 import "syscall"
 
-// raw is read or write in a way that the race detector follows: what happened
-// before a write happened before the read of what was written.
-func raw(call, fd uintptr, b []byte) (n int, errno syscall.Errno) {
-	f := syscall.Read
-	if call == syscall.SYS_WRITE {
-		f = syscall.Write
-	}
-	n, err := f(int(fd), b)
-	if err != nil {
-		errno, _ = err.(syscall.Errno)
-	}
-	return n, errno
-}
+// Read is read(2) in a way that the race detector follows: what happened before a
+// write happened before the read of what was written.
+func Read(fd int, b []byte) (n int, err error) { return syscall.Read(fd, b) }
+
+// Write is write(2), likewise.
+func Write(fd int, b []byte) (n int, err error) { return syscall.Write(fd, b) }
