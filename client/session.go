@@ -165,6 +165,14 @@ func (s *session) stale(channel uint8, seq uint16) bool {
 	return false
 }
 
+// Channels says of which channels reliable messages are queued.
+func (s *session) Channels(dst []uint8) []uint8 {
+	if !s.open.Load() {
+		return dst
+	}
+	return s.queue.Channels(dst)
+}
+
 // Pull gives queued messages to the writer.
 func (s *session) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	if !s.open.Load() {

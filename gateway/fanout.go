@@ -181,6 +181,18 @@ func (c commands) Flush(us upstream.Session) {
 	s.Flush()
 }
 
+func (c commands) BeginBatch() {
+	if c.corker != nil {
+		c.corker.Cork()
+	}
+}
+
+func (c commands) EndBatch() {
+	if c.corker != nil {
+		c.corker.Uncork()
+	}
+}
+
 func (c commands) CloseSession(us upstream.Session, r transport.Reason) {
 	s := us.(*session)
 	if f := &s.shard.fanout; !f.direct() {

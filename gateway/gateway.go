@@ -28,6 +28,8 @@ type Gateway struct {
 	shards   []*shard
 	share    int64 // most messages of one session on their way to game logic
 	epoch    time.Time
+	offerer  transport.Offerer // nil: sessions have no lanes beside their connections
+	corker   transport.Corker  // the offerer, if it writes in batches
 
 	table  *table
 	groups groups
@@ -48,7 +50,6 @@ type Gateway struct {
 
 	mu        sync.Mutex
 	started   bool
-	turned    bool // a listener's loops have the shards of their numbers
 	listeners []transport.Listener
 	serving   sync.WaitGroup
 	shutdown  sync.Once
@@ -108,9 +109,8 @@ func (g *Gateway) Start() error {
 // if serving ends before that.
 func (g *Gateway) Listen(l transport.Listener, failed func(error)) {
 	g.mu.Lock()
-	if tt, ok := l.(transport.TurnTaker); ok && !g.turned {
+	if tt, ok := l.(transport.TurnTaker); ok {
 		tt.SetTurns(g)
-		g.turned = true
 	}
 	g.listeners = append(g.listeners, l)
 	g.serving.Add(1)
@@ -121,6 +121,18 @@ func (g *Gateway) Listen(l transport.Listener, failed func(error)) {
 			failed(err)
 		}
 	}()
+}
+
+// SetOfferer gives sessions on connections without datagrams lanes of o, which the
+// gateway owns from now on. Before Start.
+func (g *Gateway) SetOfferer(o transport.Offerer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.offerer = o
+	g.corker, _ = o.(transport.Corker)
+	if tt, ok := o.(transport.TurnTaker); ok {
+		tt.SetTurns(g)
+	}
 }
 
 // Pool is where the gateway's listeners and game logic in process get their

@@ -196,6 +196,13 @@ func (p *peer) Control(t transport.Control, _ []byte) error {
 
 func (p *peer) Deliver(ms []transport.Message) int { return p.session.Load().deliver(ms) }
 
+func (p *peer) Channels(dst []uint8) []uint8 {
+	if s := p.session.Load(); s != nil {
+		dst = s.out.Channels(dst)
+	}
+	return dst
+}
+
 func (p *peer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	s := p.session.Load()
 	if s == nil {

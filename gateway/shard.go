@@ -18,7 +18,6 @@ type shard struct {
 	gw     *Gateway
 	ring   *queue.Ring[upstream.Event]
 	batch  []upstream.Event // of whoever drains
-	inline bool             // by an event loop, for this turn; owned by the loop of the shard's number
 	fanout fanout
 	counters
 
@@ -67,23 +66,16 @@ func (sh *shard) deliver() int {
 	return n
 }
 
-// BeginTurn lets an event loop do the work of a consumer that sleeps, so that a
-// turn wakes nobody: what it pushes is delivered by EndTurn. That is allowed only
-// because delivering to a driver never blocks.
-func (g *Gateway) BeginTurn(loop int) {
-	if loop < len(g.shards) {
-		sh := g.shards[loop]
-		sh.inline = sh.ring.TryAcquire()
-	}
+// BeginTurn lets who reads for many connections do the work of a consumer that
+// sleeps, so that a turn wakes nobody: what it pushes is delivered by EndTurn. That
+// is allowed only because delivering to a driver never blocks.
+func (g *Gateway) BeginTurn(shard int) bool {
+	return shard < len(g.shards) && g.shards[shard].ring.TryAcquire()
 }
 
 // EndTurn delivers what the turn pushed.
-func (g *Gateway) EndTurn(loop int) {
-	if loop >= len(g.shards) || !g.shards[loop].inline {
-		return
-	}
-	sh := g.shards[loop]
-	sh.inline = false
+func (g *Gateway) EndTurn(shard int) {
+	sh := g.shards[shard]
 	// No more than a ring's worth: others may push as fast as this delivers.
 	for range sh.ring.Cap()/drainBatch + 1 {
 		if sh.deliver() < drainBatch {

@@ -359,6 +359,8 @@ func (r relay) Control(t transport.Control, payload []byte) error {
 
 func (r relay) Deliver(ms []transport.Message) int { return r.c.peer.Deliver(ms) }
 
+func (r relay) Channels(dst []uint8) []uint8 { return r.c.peer.Channels(dst) }
+
 func (r relay) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return r.c.peer.Pull(dst, d, channel, budget)
 }

@@ -37,6 +37,8 @@ func (e *echo) Deliver(ms []transport.Message) int {
 	return len(ms)
 }
 
+func (e *echo) Channels(dst []uint8) []uint8 { return e.out.Channels(dst) }
+
 func (e *echo) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return e.out.Pull(dst, d, channel, budget)
 }

@@ -120,7 +120,7 @@ type turns struct {
 	do []func()
 }
 
-func (tu *turns) BeginTurn(int) { tu.n.Add(1) }
+func (tu *turns) BeginTurn(int) bool { tu.n.Add(1); return true }
 
 func (tu *turns) EndTurn(int) {
 	tu.mu.Lock()
@@ -233,6 +233,8 @@ func (e *ear) keep(ms []transport.Message) {
 	close(e.changed)
 	e.changed = make(chan struct{})
 }
+
+func (e *ear) Channels(dst []uint8) []uint8 { return e.out.Channels(dst) }
 
 func (e *ear) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return e.out.Pull(dst, d, channel, budget)

@@ -205,16 +205,14 @@ func (lp *loop) serve() {
 			lp.poll(0)
 		}
 		lp.awake.Store(true)
-		if lp.turns != nil {
-			lp.turns.BeginTurn(lp.number)
-		}
+		granted := lp.turns != nil && lp.turns.BeginTurn(lp.number)
 		now := time.Now()
 		for i := range lp.ready {
 			lp.dispatch(&lp.events[i], now)
 		}
 		closed := lp.attend(now)
 		lp.recycle()
-		if lp.turns != nil {
+		if granted {
 			lp.turns.EndTurn(lp.number)
 		}
 		if closed {

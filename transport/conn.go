@@ -64,6 +64,9 @@ type Peer interface {
 	// of one delivery class, of one channel or AnyChannel, up to budget payload
 	// bytes but at least one message if there is one.
 	Pull(dst []Message, d Delivery, channel, budget int) []Message
+	// Channels appends to dst the channels of which reliable messages are queued,
+	// each once.
+	Channels(dst []uint8) []uint8
 	// Closing says that nothing more will be delivered and why. Pull goes on.
 	Closing(Reason)
 	// Gone says that the connection has ended. The last call.

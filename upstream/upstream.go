@@ -112,6 +112,11 @@ type Gateway interface {
 	Send(s Session, m transport.Message) error
 	// Flush is Session.Flush in the same order.
 	Flush(s Session)
+	// BeginBatch and EndBatch stand around the Sends and Flushes of one batch of
+	// commands: what they give rise to may be written at EndBatch only, for many
+	// sessions at once. Pairs of several goroutines may overlap.
+	BeginBatch()
+	EndBatch()
 	// CloseSession is Session.Close in the same order.
 	CloseSession(s Session, r transport.Reason)
 	// Join and Leave change the members of a group of a route. Empty groups do not

@@ -216,6 +216,8 @@ func (p peer) Deliver(ms []transport.Message) int {
 	return len(ms)
 }
 
+func (p peer) Channels(dst []uint8) []uint8 { return p.queue.Channels(dst) }
+
 func (p peer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return p.queue.Pull(dst, d, channel, budget)
 }

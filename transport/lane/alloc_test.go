@@ -37,6 +37,8 @@ func (m *mirror) Deliver(ms []transport.Message) int {
 	return len(ms)
 }
 
+func (m *mirror) Channels(dst []uint8) []uint8 { return m.out.Channels(dst) }
+
 func (m *mirror) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return m.out.Pull(dst, d, channel, budget)
 }

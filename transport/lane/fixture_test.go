@@ -97,6 +97,8 @@ func (p *peer) Deliver(ms []transport.Message) int {
 	return len(ms)
 }
 
+func (p *peer) Channels(dst []uint8) []uint8 { return p.out.Channels(dst) }
+
 func (p *peer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	dst = p.out.Pull(dst, d, channel, budget)
 	if f := p.pulling; f != nil && d == transport.Reliable && len(dst) == 0 {

@@ -208,6 +208,22 @@ func (q *Queue) nextSeq(channel uint8) uint16 {
 	return 0
 }
 
+// Channels appends to dst the channels of which reliable messages are queued, each
+// once.
+func (q *Queue) Channels(dst []uint8) []uint8 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var seen [256 / 64]uint64
+	for i := range q.reliable.n {
+		ch := q.reliable.at(i).Channel
+		if word, bit := &seen[ch/64], uint64(1)<<(ch%64); *word&bit == 0 {
+			*word |= bit
+			dst = append(dst, ch)
+		}
+	}
+	return dst
+}
+
 // Bytes is what is queued now, payload and Overhead, without taking the lock.
 func (q *Queue) Bytes() int { return int(q.bytes.Load()) }
 

@@ -263,6 +263,8 @@ func (p memoryPeer) Control(t transport.Control, payload []byte) error {
 
 func (p memoryPeer) Deliver(ms []transport.Message) int { return p.c.peer.Deliver(ms) }
 
+func (p memoryPeer) Channels(dst []uint8) []uint8 { return p.c.peer.Channels(dst) }
+
 func (p memoryPeer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	return p.c.peer.Pull(dst, d, channel, budget)
 }

@@ -215,6 +215,9 @@ func (p *Peer) Send(d transport.Delivery, channel uint8, payload string) bool {
 	return p.push(transport.Message{Delivery: d, Channel: channel, Buf: p.pool.Copy([]byte(payload))})
 }
 
+// Channels implements transport.Peer.
+func (p *Peer) Channels(dst []uint8) []uint8 { return p.out.Channels(dst) }
+
 // Pull implements transport.Peer.
 func (p *Peer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	p.mu.Lock()

@@ -59,6 +59,8 @@ func (d *Driver) Deliver(shard int, batch []upstream.Event) {
 		d.discard(batch)
 		return
 	}
+	d.gateway.BeginBatch()
+	defer d.gateway.EndBatch()
 	number := d.batches.Add(1)
 	for i := range batch {
 		e := &batch[i]

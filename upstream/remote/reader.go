@@ -47,22 +47,9 @@ func (st *stream) obey() error {
 	} else if !st.hello.Load().proven {
 		st.introduce(*st.hello.Load(), false)
 	}
-	number := st.pool.batches.Add(1)
-	for {
-		c, ok, err := st.in.Next()
-		if err != nil {
-			return err
-		}
-		if !ok {
-			break
-		}
-		st.command(c, number)
+	if err := st.carryOut(); err != nil {
+		return err
 	}
-	for _, s := range st.touched {
-		st.pool.gateway.Flush(s)
-	}
-	clear(st.touched)
-	st.touched = st.touched[:0]
 	if acked := st.in.Acked(); acked != 0 {
 		if err := st.acknowledge(acked); err != nil {
 			return err
@@ -76,6 +63,30 @@ func (st *stream) obey() error {
 			st.introduce(*st.hello.Load(), true)
 		}
 	}
+	return nil
+}
+
+// carryOut obeys the commands of the batch, and flushes each session once.
+func (st *stream) carryOut() error {
+	g := st.pool.gateway
+	g.BeginBatch()
+	defer g.EndBatch()
+	number := st.pool.batches.Add(1)
+	for {
+		c, ok, err := st.in.Next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		st.command(c, number)
+	}
+	for _, s := range st.touched {
+		g.Flush(s)
+	}
+	clear(st.touched)
+	st.touched = st.touched[:0]
 	return nil
 }
 

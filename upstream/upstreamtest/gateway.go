@@ -178,6 +178,12 @@ func (g *Gateway) Send(s upstream.Session, m transport.Message) error { return s
 // Flush implements [upstream.Gateway].
 func (g *Gateway) Flush(s upstream.Session) { s.Flush() }
 
+// BeginBatch implements upstream.Gateway.
+func (g *Gateway) BeginBatch() {}
+
+// EndBatch implements upstream.Gateway.
+func (g *Gateway) EndBatch() {}
+
 // CloseSession implements [upstream.Gateway].
 func (g *Gateway) CloseSession(s upstream.Session, r transport.Reason) { s.Close(r) }
 
