@@ -62,6 +62,9 @@ type Config struct {
 	// what SERVER_HELLO says with SetMaxMessage; 0 is 16384, the least it can say.
 	MaxMessage int
 	Pool       *transport.Pool
+	// Pong is called, from the reader, with the 12 bytes of each PONG, borrowed; nil:
+	// not. For who queues PINGs of its own with Control.
+	Pong func(payload []byte, now time.Time)
 	// Resume is called, from the writer, when reading was held up by PINGs and can
 	// go on. It must not block.
 	Resume func()
@@ -89,6 +92,7 @@ type Core struct {
 	role   Role
 	pool   *transport.Pool
 	resume func()
+	ponged func(payload []byte, now time.Time)
 	peer   transport.Peer
 
 	// owned by the reader
@@ -124,7 +128,7 @@ type Core struct {
 	closeSent bool
 	held      bool // the reader waits for pings to be answered
 	nonce     uint64
-	probe     time.Time // when the PING numbered nonce was written; zero: none under way
+	probe     time.Time // when the PING with nonce was written; zero: none under way
 	wantPing  bool
 	rtt       time.Duration
 	jitter    time.Duration
@@ -150,7 +154,7 @@ func New(c Config, peer transport.Peer) *Core {
 		max = wire.MinMaxMessage
 	}
 	return &Core{
-		role: c.Role, pool: c.Pool, resume: c.Resume, peer: peer,
+		role: c.Role, pool: c.Pool, resume: c.Resume, ponged: c.Pong, peer: peer,
 		limits: wire.Limits{MaxMessage: uint32(max), FromClient: c.Role == Gateway},
 	}
 }

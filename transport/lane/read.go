@@ -323,6 +323,9 @@ func (c *Core) pong(b []byte, now time.Time) {
 		c.probe = time.Time{}
 	}
 	c.mu.Unlock()
+	if c.ponged != nil {
+		c.ponged(b, now)
+	}
 }
 
 // closed acts on the peer's CLOSE: what it said before has been handed over, and

@@ -2,6 +2,7 @@ package lane
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"time"
 
 	"strait/proto/wire"
@@ -88,7 +89,7 @@ func (c *Core) Fill(dst []byte, limit int, now time.Time) (out []byte, done bool
 			c.pings = nil
 		}
 		if c.wantPing && c.closing == nil && (c.probe.IsZero() || now.Sub(c.probe) > probeAgain) {
-			c.nonce++
+			c.nonce = rand.Uint64() // not to be guessed: who answers has received it
 			c.probe = now
 			var nonce [8]byte
 			binary.BigEndian.PutUint64(nonce[:], c.nonce)
