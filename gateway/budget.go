@@ -61,7 +61,11 @@ func (b *budget) relieve() (closed int) {
 	excess += b.gw.pool.Limit() / 10
 	var ws []weight
 	b.gw.table.each(func(s *session) {
-		if n := s.out.Bytes() + s.conn.Path().Buffered; n > 0 && s.end.Load() == nil {
+		n := s.out.Bytes() + s.conn.Path().Buffered
+		if s.offered != nil {
+			n += s.offered.lane.Path().Buffered
+		}
+		if n > 0 && s.end.Load() == nil {
 			ws = append(ws, weight{s, n})
 		}
 	})

@@ -18,7 +18,9 @@
 //  4. Drivers find the session by its handle and queue replies on its outbox
 //     (session.go); a publish to a large group is spread by one worker a shard,
 //     in order with the other commands (fanout.go, group.go).
-//  5. A flush wakes the session's lane, which pulls (outbound is the lane's work).
+//  5. A flush wakes the session's lanes that have work, which pull (outbound is
+//     their work). Unreliable messages leave by the lane that an Offerer made for
+//     the session while it is bound, by the connection otherwise (offered.go).
 //
 // Beside the way of a message: one timer wheel for all idle checks (wheel.go),
 // one budget of buffered bytes (budget.go), and one written order of shutdown

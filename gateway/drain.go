@@ -31,7 +31,7 @@ func (g *Gateway) Shutdown(ctx context.Context) {
 func (g *Gateway) drain(ctx context.Context) {
 	g.draining.Store(true)
 	g.mu.Lock()
-	listeners, started := g.listeners, g.started
+	listeners, started, offerer := g.listeners, g.started, g.offerer
 	g.mu.Unlock()
 	for _, l := range listeners {
 		l.StopAccepting()
@@ -62,6 +62,11 @@ func (g *Gateway) drain(ctx context.Context) {
 	}
 	g.serving.Wait()
 	<-gone
+	if offerer != nil {
+		if err := offerer.Close(); err != nil { // with it end turns on the rings
+			g.log.Warn("closing the unreliable lanes", "error", err)
+		}
+	}
 
 	if started {
 		g.settle(ctx)

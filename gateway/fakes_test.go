@@ -25,6 +25,9 @@ type fakeConn struct {
 	t    *testing.T
 	pool *transport.Pool
 	peer transport.Peer
+	kind transport.Kind // 0 is KindTCP
+	// datagrams is the unreliable lane inside the connection; nil: none.
+	datagrams transport.Lane
 
 	mu       sync.Mutex
 	path     transport.Path
@@ -86,8 +89,14 @@ func (c *fakeConn) Path() transport.Path {
 	return c.path
 }
 func (c *fakeConn) Ping()                     { c.mu.Lock(); c.pings++; c.mu.Unlock(); c.poke() }
-func (c *fakeConn) Kind() transport.Kind      { return transport.KindTCP }
-func (c *fakeConn) Datagrams() transport.Lane { return nil }
+func (c *fakeConn) Datagrams() transport.Lane { return c.datagrams }
+
+func (c *fakeConn) Kind() transport.Kind {
+	if c.kind != 0 {
+		return c.kind
+	}
+	return transport.KindTCP
+}
 
 func (c *fakeConn) Control(t transport.Control, b []byte) {
 	c.mu.Lock()
@@ -168,19 +177,24 @@ func (c *fakeConn) say(bodies ...string) int {
 	return n
 }
 
-// join accepts the connection and sends CLIENT_HELLO.
+// join accepts a connection and sends CLIENT_HELLO.
 func join(t *testing.T, g *gateway.Gateway, h *straitv1.ClientHello) (*fakeConn, error) {
 	t.Helper()
 	c := newConn(t, g)
+	return c, c.join(g, h)
+}
+
+func (c *fakeConn) join(g *gateway.Gateway, h *straitv1.ClientHello) error {
+	c.t.Helper()
 	p, err := g.Accept(c)
 	if err != nil {
-		return c, err
+		return err
 	}
 	c.peer = p
 	b, err := proto.Marshal(h)
-	require.NoError(t, err)
+	require.NoError(c.t, err)
 	p.Hello(b)
-	return c, nil
+	return nil
 }
 
 // player is an open session.
@@ -330,7 +344,7 @@ func bodies(es []event, s upstream.Session) (out []string) {
 
 // start returns a running gateway that is shut down with the test, and then
 // asked whether every buffer came back.
-func start(t *testing.T, c gateway.Config, d upstream.Driver) *gateway.Gateway {
+func start(t *testing.T, c gateway.Config, d upstream.Driver, before ...func(*gateway.Gateway)) *gateway.Gateway {
 	t.Helper()
 	if c.Shards == 0 {
 		c.Shards = 1
@@ -341,6 +355,9 @@ func start(t *testing.T, c gateway.Config, d upstream.Driver) *gateway.Gateway {
 	c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	g, err := gateway.New(c, d)
 	require.NoError(t, err)
+	for _, f := range before {
+		f(g)
+	}
 	require.NoError(t, g.Start())
 	t.Cleanup(func() {
 		g.Shutdown(context.Background())

@@ -24,6 +24,7 @@ const (
 // to many members makes the rest wait behind it, served by a worker that exists
 // only as long as there is work; the caller goes on reading game logic.
 type fanout struct {
+	gw      *Gateway
 	pending atomic.Int64 // jobs waiting or under way
 
 	token sync.Mutex // who serves; held for a turn
@@ -43,7 +44,7 @@ type job struct {
 	except  []uint64
 }
 
-func (f *fanout) init() { f.idle = sync.NewCond(&f.mu) }
+func (f *fanout) init(g *Gateway) { f.gw, f.idle = g, sync.NewCond(&f.mu) }
 
 // direct reports whether the caller may carry out a command itself.
 func (f *fanout) direct() bool { return f.pending.Load() == 0 }
@@ -85,7 +86,8 @@ func (f *fanout) serve() {
 	}
 }
 
-// turn serves the oldest job, or a part of it; false when there is none.
+// turn serves the oldest job, or a part of it, as a batch of its own; false when
+// there is none.
 func (f *fanout) turn() bool {
 	f.token.Lock()
 	defer f.token.Unlock()
@@ -96,6 +98,8 @@ func (f *fanout) turn() bool {
 	}
 	j := f.jobs[0]
 	f.mu.Unlock()
+	commands{f.gw}.BeginBatch()
+	defer commands{f.gw}.EndBatch()
 
 	var rest []*session
 	switch {
@@ -212,6 +216,8 @@ func (c commands) Leave(route, group string, s upstream.Session) {
 
 func (c commands) Publish(route, group string, m transport.Message, except []uint64) (n int) {
 	defer m.Buf.Release()
+	c.BeginBatch() // game logic may publish outside of any
+	defer c.EndBatch()
 	members := c.groups.members(route, group)
 	for i, ms := range members {
 		if len(ms) == 0 {

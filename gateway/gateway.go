@@ -39,6 +39,7 @@ type Gateway struct {
 
 	openings outcomes // NORMAL = a session was opened
 	endings  outcomes // of sessions
+	offers   offers
 	kinds    [len(transport.Kinds) + 1]atomic.Int64
 	drops    [upstream.Drops]atomic.Int64 // by drivers; sessions count on their shard
 
@@ -123,8 +124,8 @@ func (g *Gateway) Listen(l transport.Listener, failed func(error)) {
 	}()
 }
 
-// SetOfferer gives sessions on connections without datagrams lanes of o, which the
-// gateway owns from now on. Before Start.
+// SetOfferer gives sessions on TLS/TCP whose clients want one a lane of o, which the
+// gateway owns from now on. Once, before Start and Listen.
 func (g *Gateway) SetOfferer(o transport.Offerer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -178,14 +178,33 @@ func (s *session) pushClosed(r *transport.Reason) {
 	s.conn.Resume()
 }
 
-// pushLink tells game logic that the session's path changed, unless the ring is
-// full: the next change will do as well.
-func (s *session) pushLink() {
+// linkNews is what the wheel has to know of Link events that others push.
+type linkNews = uint32
+
+const (
+	linkTold linkNews = 1 + iota // one was pushed since the wheel looked
+	linkDue                      // one is to be pushed when the ring has room
+)
+
+// tellLink tells game logic at once that the session's path changed, or leaves it
+// to the wheel.
+func (s *session) tellLink() {
+	news := linkTold
+	if !s.pushLink() {
+		news = linkDue
+	}
+	s.link.Store(news)
+}
+
+// pushLink tells game logic that the session's path changed; false: the ring is
+// full.
+func (s *session) pushLink() bool {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
-	if !s.in.over && len(s.in.held) == 0 {
-		s.shard.ring.Push(upstream.Event{Session: s, Kind: upstream.Link})
+	if s.in.over {
+		return true
 	}
+	return len(s.in.held) == 0 && s.shard.ring.Push(upstream.Event{Session: s, Kind: upstream.Link})
 }
 
 // hold pushes an event that must not be lost, now or when there is room. in.mu

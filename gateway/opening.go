@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,8 +136,17 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 		p.refuse(transport.Because(transport.Draining, "the gateway is going away"))
 		return
 	}
+	var offer *straitv1.UdpOffer
+	switch {
+	case p.conn.Datagrams() != nil:
+		s.out.SetDatagrams(true)
+	case h.WantUdp && g.offerer != nil && p.conn.Kind() == transport.KindTCP:
+		offer = g.offer(s, h.UdpAeads)
+	}
 	if !g.table.add(s) {
-		p.refuse(g.fullReason())
+		r := g.fullReason()
+		s.forgo(r)
+		p.refuse(r)
 		return
 	}
 	hello, err := proto.Marshal(&straitv1.ServerHello{
@@ -146,16 +156,20 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 		MaxUnreliableBytes: MaxUnreliable,
 		IdleTimeoutMs:      uint32(g.cfg.IdleTimeout.Milliseconds()),
 		ServerTimeUs:       uint64(s.opened.UnixMicro()),
+		Udp:                offer,
 	})
 	if err != nil {
 		g.table.remove(s)
-		p.refuse(transport.Because(transport.Internal, "SERVER_HELLO: %v", err))
+		r := transport.Because(transport.Internal, "SERVER_HELLO: %v", err)
+		s.forgo(r)
+		p.refuse(r)
 		return
 	}
 	p.mu.Lock()
 	if p.over {
 		p.mu.Unlock()
 		g.table.remove(s)
+		s.forgo(transport.Reason{Code: transport.Normal, Lost: true, Text: "connection ended"})
 		return
 	}
 	g.openings.count(transport.Reason{})
@@ -174,6 +188,9 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	}()
 	p.conn.Control(transport.ControlServerHello, hello)
 	p.conn.Wake()
+	if s.offered != nil {
+		s.offered.opened()
+	}
 	g.log.Debug("session opened", "session", s.ann.ID, "handle", s.handle, "remote", s.ann.Remote, "transport", s.conn.Kind(), "client", clip(h.Client))
 }
 
@@ -208,17 +225,10 @@ func (p *peer) Pull(dst []transport.Message, d transport.Delivery, channel, budg
 	if s == nil {
 		return dst
 	}
-	had := len(dst)
-	dst = s.out.Pull(dst, d, channel, budget)
-	if len(dst) > had {
-		var n, bytes [2]int64
-		for _, m := range dst[had:] {
-			bytes[d] += int64(len(m.Buf.B))
-		}
-		n[d] = int64(len(dst) - had)
-		s.shard.out.add(n, bytes)
+	if d == transport.Unreliable && s.offered != nil {
+		return s.offered.pullInstead(dst, channel, budget)
 	}
-	return dst
+	return s.pull(dst, d, channel, budget, math.MaxInt)
 }
 
 // Closing ends the session with the connection's reason, unless it ended itself.
@@ -232,6 +242,7 @@ func (p *peer) Closing(r transport.Reason) {
 	p.mu.Unlock()
 	if s := p.session.Load(); s != nil {
 		s.finish(r)
+		s.forgo(r)
 	} else if !counted {
 		p.gw.openings.count(r)
 	}
@@ -240,11 +251,13 @@ func (p *peer) Closing(r transport.Reason) {
 // Gone forgets the session.
 func (p *peer) Gone(transport.Reason) {
 	if s := p.session.Load(); s != nil {
-		s.finish(transport.Reason{Code: transport.Normal, Lost: true, Text: "connection ended"})
+		ended := transport.Reason{Code: transport.Normal, Lost: true, Text: "connection ended"}
+		s.finish(ended)
+		s.forgo(ended)
 		reliable, unreliable := s.out.Drop()
 		s.shard.drop(upstream.DropSessionClosed, reliable+unreliable)
 		p.gw.table.remove(s)
-		p.gw.kinds[s.conn.Kind()].Add(-1)
+		p.gw.kinds[s.kind()].Add(-1)
 	}
 	p.gw.conns.leave()
 }

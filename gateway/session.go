@@ -24,6 +24,10 @@ type session struct {
 	opened time.Time
 	conn   transport.Conn
 
+	// offered is the lane beside the connection; nil without one. Set before the
+	// session is known to anybody.
+	offered *offered
+
 	slot upstream.Slot
 	out  outbox.Queue
 	end  atomic.Pointer[transport.Reason] // why it ended; nil while it lives
@@ -33,6 +37,8 @@ type session struct {
 	items    atomic.Int64 // messages
 	stalled  atomic.Bool  // reading stopped until inFlight and items are low
 	in       inbound
+
+	link atomic.Uint32 // a linkNews: what the wheel has to know of Link events
 
 	// owned by the timer wheel
 	wheel wheelEntry
@@ -63,20 +69,50 @@ func (s *session) ResumeReading()                       { s.conn.Resume() }
 
 // Info is a snapshot for game logic and admin.
 func (s *session) Info() transport.Info {
-	p := s.conn.Path()
-	remote := p.Remote
-	if remote == (netip.AddrPort{}) {
-		remote = s.ann.Remote
-	}
-	return transport.Info{
-		Kind: s.conn.Kind(), Remote: remote, Opened: s.opened, Path: p,
+	i := transport.Info{
+		Kind: s.kind(), Remote: s.ann.Remote, Opened: s.opened, Path: s.conn.Path(),
 		Queued: s.out.Bytes(), InFlight: int(s.inFlight.Load()),
 	}
+	if i.Path.Remote != (netip.AddrPort{}) {
+		i.Remote = i.Path.Remote
+	}
+	var beside transport.Path
+	switch d := s.conn.Datagrams(); {
+	case d != nil:
+		i.Bound, beside = s.opened, d.Path()
+	case s.offered != nil:
+		i.Bound, beside = s.offered.since(), s.offered.lane.Path()
+	}
+	if beside.Heard.After(i.Path.Heard) {
+		i.Path.Heard = beside.Heard
+	}
+	if !i.Bound.IsZero() {
+		i.Datagrams = beside
+		i.Path.LossPPM = beside.LossPPM
+		if beside.RTT > 0 {
+			i.Path.Jitter = beside.Jitter
+			if i.Path.RTT == 0 {
+				i.Path.RTT = beside.RTT
+			}
+		}
+	}
+	return i
 }
 
-// MaxUnreliable is the limit of the datagram lane, or of the reliable one that
-// stands in for it.
+// kind is what carries the session now.
+func (s *session) kind() transport.Kind {
+	if s.offered != nil && s.offered.bound() {
+		return transport.KindTCPUDP
+	}
+	return s.conn.Kind()
+}
+
+// MaxUnreliable is the limit of the lane that carries unreliable messages now, or
+// of the reliable one that stands in for it.
 func (s *session) MaxUnreliable() int {
+	if s.offered != nil && s.offered.bound() {
+		return s.offered.lane.Max()
+	}
 	if d := s.conn.Datagrams(); d != nil {
 		return d.Max()
 	}
@@ -103,7 +139,7 @@ func (s *session) Send(m transport.Message) error {
 		// A long batch of game logic may hold more for one player than may wait. What
 		// the lane takes now does not count against a player who reads.
 		if s.out.Bytes() > s.gw.cfg.SendBufferBytes/4 {
-			s.conn.Wake()
+			s.Flush()
 		}
 		return nil
 	case errors.Is(err, outbox.ErrFull):
@@ -119,10 +155,51 @@ func (s *session) Send(m transport.Message) error {
 	return transport.Reason{Code: transport.Normal}
 }
 
-// Flush wakes the lane if something is queued.
+// Flush wakes the lanes that have work.
 func (s *session) Flush() {
+	if o := s.offered; o != nil && o.bound() {
+		o.flush()
+		if s.out.Pending(transport.Reliable) {
+			s.conn.Wake()
+		}
+		return
+	}
 	if !s.out.Empty() {
 		s.conn.Wake()
+	}
+}
+
+// pull is Pull of the queue for any of the session's lanes, counted. Messages above
+// limit bytes, which were queued for a lane that carries more, are dropped.
+func (s *session) pull(dst []transport.Message, d transport.Delivery, channel, budget, limit int) []transport.Message {
+	had := len(dst)
+	for {
+		dst = s.out.Pull(dst, d, channel, budget)
+		var n, bytes [2]int64
+		kept := had
+		for _, m := range dst[had:] {
+			size := len(m.Buf.B)
+			if size > limit {
+				m.Buf.Release()
+				continue
+			}
+			dst[kept] = m
+			kept++
+			bytes[d] += int64(size)
+		}
+		dropped := len(dst) - kept
+		clear(dst[kept:])
+		dst = dst[:kept]
+		if dropped > 0 {
+			s.shard.drop(upstream.DropTooLarge, dropped)
+		}
+		if kept > had {
+			n[d] = int64(kept - had)
+			s.shard.out.add(n, bytes)
+		} else if dropped > 0 {
+			continue // or there would seem to be nothing left
+		}
+		return dst
 	}
 }
 
@@ -133,9 +210,21 @@ func (s *session) Close(r transport.Reason) {
 		return
 	}
 	if r.Code == transport.TooSlow {
-		s.out.Drop()
+		reliable, unreliable := s.out.Drop()
+		s.shard.drop(upstream.DropSlowClient, reliable+unreliable)
+	}
+	if s.offered != nil {
+		s.offered.flush() // what the connection sends before its end is not all there is
 	}
 	s.conn.Close(r)
+}
+
+// forgo ends the lane beside the connection, with the connection or because there
+// will be no session. Idempotent.
+func (s *session) forgo(r transport.Reason) {
+	if s.offered != nil {
+		s.offered.end(r)
+	}
 }
 
 // finish ends the session's traffic for reason r; false when it had ended before.

@@ -34,7 +34,7 @@ func newShard(gw *Gateway, index int) *shard {
 		index: index, gw: gw, ring: queue.New[upstream.Event](gw.cfg.QueueSize),
 		batch: make([]upstream.Event, drainBatch),
 	}
-	sh.fanout.init()
+	sh.fanout.init(gw)
 	return sh
 }
 

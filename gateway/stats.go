@@ -93,10 +93,16 @@ type Latency struct {
 
 // Stats is a snapshot of the gateway's counters for metrics.
 type Stats struct {
+	// Sessions are those that live now, by what carries them now.
 	Sessions map[transport.Kind]int64
 	// Openings and Endings are by the name of the code, or "LOST"; a NORMAL opening is
 	// a session.
 	Openings, Endings map[string]int64
+	// Offers counts the offers of unreliable lanes that clients got, fresh ones
+	// included; OffersRefused, by the text of the Offerer's error, the sessions that
+	// wanted a lane and got none.
+	Offers        int64
+	OffersRefused map[string]int64
 	// Unopened is the number of connections without a session; Evicted of those that
 	// had to make room so far.
 	Unopened int
@@ -118,6 +124,7 @@ type Stats struct {
 func (g *Gateway) Stats() Stats {
 	st := Stats{
 		Sessions: make(map[transport.Kind]int64), Openings: g.openings.snapshot(), Endings: g.endings.snapshot(),
+		Offers: g.offers.made.Load(), OffersRefused: g.offers.refusals(),
 		QueueCap: g.cfg.QueueSize, Groups: g.groups.len(),
 		BufferBytes: g.pool.Used(), BufferLimit: g.pool.Limit(), Upstream: g.driver.Status(),
 	}
@@ -167,6 +174,19 @@ type SessionInfo struct {
 	Queued    int       `json:"queued_bytes"`
 	InFlight  int       `json:"in_flight_bytes"`
 	Shard     int       `json:"shard"`
+	// Lane is the unreliable lane that carries messages now; nil without one.
+	Lane *LaneInfo `json:"lane,omitempty"`
+}
+
+// LaneInfo is the unreliable lane of a session for admin.
+type LaneInfo struct {
+	Remote    string    `json:"remote,omitempty"` // empty: the session's
+	Bound     time.Time `json:"bound"`            // since when it carries messages
+	Heard     time.Time `json:"heard"`
+	RTTMicros int64     `json:"rtt_us"`
+	Jitter    int64     `json:"jitter_us"`
+	LossPPM   uint32    `json:"loss_ppm"`
+	MaxBytes  int       `json:"max_bytes"` // the longest message
 }
 
 // Sessions calls f for each live session until it returns false.
@@ -177,11 +197,21 @@ func (g *Gateway) Sessions(f func(SessionInfo) bool) {
 			return
 		}
 		in := s.Info()
-		more = f(SessionInfo{
+		info := SessionInfo{
 			ID: s.ann.ID.String(), Handle: s.handle, Subject: s.ann.Subject, Route: s.ann.Route,
 			Transport: in.Kind.String(), Remote: in.Remote.String(), Opened: in.Opened, Heard: in.Path.Heard,
 			RTTMicros: in.Path.RTT.Microseconds(), Jitter: in.Path.Jitter.Microseconds(), LossPPM: in.Path.LossPPM,
 			Queued: in.Queued, InFlight: in.InFlight, Shard: s.shard.index,
-		})
+		}
+		if !in.Bound.IsZero() {
+			info.Lane = &LaneInfo{
+				Bound: in.Bound, Heard: in.Datagrams.Heard, RTTMicros: in.Datagrams.RTT.Microseconds(),
+				Jitter: in.Datagrams.Jitter.Microseconds(), LossPPM: in.Datagrams.LossPPM, MaxBytes: s.MaxUnreliable(),
+			}
+			if in.Datagrams.Remote.IsValid() {
+				info.Lane.Remote = in.Datagrams.Remote.String()
+			}
+		}
+		more = f(info)
 	})
 }

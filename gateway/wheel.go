@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type wheelEntry struct {
 // linkState is what a Link event said last.
 type linkState struct {
 	kind   transport.Kind
+	remote netip.AddrPort
 	path   transport.Path
 	queued int
 }
@@ -106,11 +108,6 @@ func (w *wheel) visit(s *session, now time.Time) {
 	idle := w.gw.cfg.IdleTimeout
 	info := s.Info()
 	p := info.Path
-	if d := s.conn.Datagrams(); d != nil {
-		if dp := d.Path(); dp.Heard.After(p.Heard) {
-			p.Heard = dp.Heard
-		}
-	}
 	heard := p.Heard
 	if heard.Before(s.opened) {
 		heard = s.opened
@@ -127,23 +124,37 @@ func (w *wheel) visit(s *session, now time.Time) {
 		s.wheel.measured = now
 		s.conn.Ping()
 		s.conn.Wake()
+		if s.offered != nil && s.offered.bound() {
+			s.offered.lane.Ping()
+			s.offered.lane.Wake()
+		}
 	}
-	is := linkState{kind: info.Kind, path: p, queued: info.Queued}
-	if now.Sub(s.wheel.linked) >= linkEvery && s.wheel.last.differs(is, w.gw.cfg.SendBufferBytes) {
+	is := linkState{kind: info.Kind, remote: info.Remote, path: p, queued: info.Queued}
+	news := s.link.Swap(0)
+	if news == linkTold {
 		s.wheel.linked, s.wheel.last = now, is
-		s.pushLink()
+	}
+	changed := now.Sub(s.wheel.linked) >= linkEvery && s.wheel.last.differs(is, w.gw.cfg.SendBufferBytes)
+	if changed || news == linkDue {
+		s.wheel.linked, s.wheel.last = now, is
+		if !s.pushLink() {
+			s.link.CompareAndSwap(0, linkDue)
+		}
 	}
 }
 
 // differs reports whether game logic should hear of b after a: another transport
-// or address, a round trip a quarter and 2 ms away, more or less loss by half a
-// per cent, or a queue that crossed a quarter of its limit.
+// or address, a round trip a quarter and 2 ms away, a jitter half and 5 ms away,
+// more or less loss by half a per cent, or a queue that crossed a quarter of its
+// limit.
 func (a linkState) differs(b linkState, limit int) bool {
 	rtt := (a.path.RTT - b.path.RTT).Abs()
+	jitter := (a.path.Jitter - b.path.Jitter).Abs()
 	loss := int64(a.path.LossPPM) - int64(b.path.LossPPM)
 	return a.kind != b.kind && a.kind != transport.KindUnspecified ||
-		a.path.Remote != b.path.Remote && a.path.Remote.IsValid() ||
+		a.remote != b.remote && a.remote.IsValid() ||
 		b.path.RTT > 0 && rtt > 2*time.Millisecond && rtt > a.path.RTT/4 ||
+		jitter > 5*time.Millisecond && jitter > a.path.Jitter/2 ||
 		loss > 5000 || loss < -5000 ||
 		(a.queued > limit/4) != (b.queued > limit/4)
 }

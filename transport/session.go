@@ -37,7 +37,14 @@ type Info struct {
 	Kind   Kind
 	Remote netip.AddrPort // of the client itself
 	Opened time.Time
-	Path   Path // of the lane that carries the session now
+	// Path is the reliable lane's way, but heard is what any lane heard, and while an
+	// unreliable lane carries messages the loss and, once it has measured one, the
+	// jitter are that lane's: a stream hides its loss as delay.
+	Path Path
+	// Bound is since when an unreliable lane carries messages; zero: none does.
+	Bound time.Time
+	// Datagrams is the way of that lane; zero without one.
+	Datagrams Path
 	// Queued is the number of bytes waiting for the client to read.
 	Queued int
 	// InFlight is the number of bytes received that game logic has not taken yet.

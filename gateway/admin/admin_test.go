@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/stretchr/testify/require"
@@ -30,6 +31,7 @@ func (f *fake) Ready() (bool, string) { return f.why == "", f.why }
 func (f *fake) Stats() gateway.Stats {
 	st := gateway.Stats{
 		Sessions: map[transport.Kind]int64{transport.KindTCP: 7},
+		Offers:   21, OffersRefused: map[string]int64{"no room": 3},
 		Openings: map[string]int64{"NORMAL": 9}, Endings: map[string]int64{"TOO_SLOW": 2},
 		QueueLen: []int{3, 0}, QueueCap: 8192, Groups: 4, BufferBytes: 100, BufferLimit: 1000,
 		Dispatch: gateway.Latency{Bounds: []float64{1e-6, 2e-6}, Counts: []int64{1, 2, 3}, Sum: 0.5},
@@ -85,6 +87,8 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	for _, line := range []string{
 		`strait_sessions{transport="tcp"} 7`,
+		`strait_lane_offers_total 21`,
+		`strait_lane_offers_refused_total{reason="no room"} 3`,
 		`strait_openings_total{code="NORMAL"} 9`,
 		`strait_session_ends_total{code="TOO_SLOW"} 2`,
 		`strait_messages_total{delivery="unreliable",direction="in"} 12`,
@@ -118,7 +122,8 @@ func TestSessions(t *testing.T) {
 		return out
 	}
 	require.Empty(t, list("/sessions"))
-	f.sessions = []gateway.SessionInfo{{ID: "a", Handle: 1, Transport: "tcp"}, {ID: "b", Handle: 2}, {ID: "c", Handle: 3}}
+	lane := &gateway.LaneInfo{Remote: "192.0.2.1:5000", Bound: time.Unix(1700000000, 0).UTC(), RTTMicros: 7000, LossPPM: 3, MaxBytes: 1100}
+	f.sessions = []gateway.SessionInfo{{ID: "a", Handle: 1, Transport: "tcp"}, {ID: "b", Handle: 2, Lane: lane}, {ID: "c", Handle: 3}}
 	require.Equal(t, f.sessions, list("/sessions"))
 	require.Len(t, list("/sessions?limit=2"), 2)
 	require.Empty(t, list("/sessions?limit=0"))

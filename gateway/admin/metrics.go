@@ -19,7 +19,9 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descSessions      = desc("sessions", "Sessions now, by transport.", "transport")
+	descSessions      = desc("sessions", "Sessions now, by the transport that carries them now.", "transport")
+	descOffers        = desc("lane_offers_total", "Offers of unreliable lanes given to clients, fresh ones included.")
+	descOffersRefused = desc("lane_offers_refused_total", "Sessions that wanted an unreliable lane and got none.", "reason")
 	descUnopened      = desc("unopened_connections", "Connections that have no session yet.")
 	descEvicted       = desc("evicted_openings_total", "Unfinished openings that made room for newer ones.")
 	descOpenings      = desc("openings_total", "Openings by the code they ended with; NORMAL is a session, LOST a connection that ended without a word.", "code")
@@ -58,7 +60,7 @@ func builtin(c Config) []prometheus.Collector {
 
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descSessions, descUnopened, descEvicted, descOpenings, descEndings, descMessages, descBytes, descDrops,
+		descSessions, descOffers, descOffersRefused, descUnopened, descEvicted, descOpenings, descEndings, descMessages, descBytes, descDrops,
 		descQueue, descQueueCap, descDispatch, descGroups, descBuffers, descBufferLimit, descStreams, descStreamLost,
 		descStreamSess, descStreamQueued, descStreamUnacked, descStreamLag, descWaiting, descReady,
 	} {
@@ -76,6 +78,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for k, n := range st.Sessions {
 		gauge(descSessions, float64(n), k.String())
+	}
+	counter(descOffers, float64(st.Offers))
+	for reason, n := range st.OffersRefused {
+		counter(descOffersRefused, float64(n), reason)
 	}
 	gauge(descUnopened, float64(st.Unopened))
 	counter(descEvicted, float64(st.Evicted))

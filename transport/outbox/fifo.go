@@ -2,7 +2,8 @@ package outbox
 
 import "strait/transport"
 
-// fifo is a growing circular buffer of messages. An idle one holds little memory.
+// fifo is a growing circular buffer of unreliable messages. An idle one holds little
+// memory.
 type fifo struct {
 	ring  []transport.Message // length is 0 or a power of two
 	head  int
@@ -24,8 +25,6 @@ func (f *fifo) push(m transport.Message) {
 	*f.at(f.n - 1) = m
 	f.bytes += len(m.Buf.B) + Overhead
 }
-
-func (f *fifo) pop() transport.Message { return f.remove(0) }
 
 // remove takes the i-th message out and closes the gap from the front, where
 // removals happen.

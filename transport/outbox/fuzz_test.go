@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,6 +114,15 @@ func (m *model) pull(d transport.Delivery, channel, budget int) (out []string) {
 	return out
 }
 
+func (m *model) channels() (out []uint8) {
+	for _, msg := range m.queue[transport.Reliable] {
+		if !slices.Contains(out, msg.channel) {
+			out = append(out, msg.channel)
+		}
+	}
+	return out
+}
+
 // FuzzQueue does what the input says to the queue and to the model: three bytes
 // an operation.
 func FuzzQueue(f *testing.F) {
@@ -161,6 +171,11 @@ func FuzzQueue(f *testing.F) {
 			}
 			require.Equal(t, m.bytes(0)+m.bytes(1), q.Bytes())
 			require.Equal(t, q.Bytes() == 0, q.Empty())
+			require.Equal(t, len(m.queue[0]) > 0, q.Pending(transport.Reliable))
+			require.Equal(t, len(m.queue[1]) > 0, q.Pending(transport.Unreliable))
+			if ops[2]%4 == 0 { // else a queue that nobody has asked for its channels
+				require.ElementsMatch(t, m.channels(), q.Channels(nil))
+			}
 			require.EqualValues(t, len(m.queue[0])+len(m.queue[1]), pool.Live())
 		}
 		reliable, unreliable := q.Drop()

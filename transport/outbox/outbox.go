@@ -50,12 +50,13 @@ type Config struct {
 type Queue struct {
 	maxReliable, maxUnreliable int
 
-	bytes atomic.Int64 // both classes, payload and Overhead
+	// bytes is what is queued, by delivery class: payload and Overhead.
+	bytes [2]atomic.Int64
 
 	mu         sync.Mutex
 	sealed     bool
 	fifo       bool // unreliable messages have a lane of their own
-	reliable   fifo
+	reliable   channels
 	unreliable fifo
 	seqs       []channelSeq
 }
@@ -119,8 +120,8 @@ func (q *Queue) Push(m transport.Message) (dropped int, err error) {
 			err = ErrFull
 			break
 		}
-		q.reliable.push(m)
-		q.bytes.Add(int64(size))
+		q.reliable.push(m.Channel, m.Buf)
+		q.bytes[transport.Reliable].Add(int64(size))
 		m.Buf = nil
 	default:
 		dropped = q.pushUnreliable(m, size)
@@ -143,7 +144,7 @@ func (q *Queue) pushUnreliable(m transport.Message, size int) (dropped int) {
 				old.Buf.Release()
 				*old = m
 				q.unreliable.bytes += grown
-				q.bytes.Add(int64(grown))
+				q.bytes[transport.Unreliable].Add(int64(grown))
 				return 1
 			}
 			q.dropUnreliable(i)
@@ -155,45 +156,59 @@ func (q *Queue) pushUnreliable(m transport.Message, size int) (dropped int) {
 		dropped++
 	}
 	q.unreliable.push(m)
-	q.bytes.Add(int64(size))
+	q.bytes[transport.Unreliable].Add(int64(size))
 	return dropped
 }
 
 // dropUnreliable takes the i-th unreliable message out and releases it.
 func (q *Queue) dropUnreliable(i int) {
 	old := q.unreliable.remove(i)
-	q.bytes.Add(-int64(len(old.Buf.B) + Overhead))
+	q.bytes[transport.Unreliable].Add(-int64(len(old.Buf.B) + Overhead))
 	old.Buf.Release()
 }
 
 // Pull appends messages to dst as [transport.Peer.Pull] describes and numbers
-// the unreliable ones. The caller owns their buffers.
+// the unreliable ones. The caller owns their buffers. Those of AnyChannel come in
+// the order in which they were pushed.
 func (q *Queue) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	f := &q.reliable
 	if d == transport.Unreliable {
-		f = &q.unreliable
+		return q.pullUnreliable(dst, channel, budget)
 	}
-	taken := 0
+	f := &q.reliable
+	before := f.bytes
+	if channel == transport.AnyChannel {
+		dst = f.pull(dst, budget)
+	} else {
+		dst = f.pullOf(dst, uint8(channel), budget)
+	}
+	if f.bytes != before {
+		f.rest()
+		q.bytes[transport.Reliable].Add(int64(f.bytes - before))
+	}
+	return dst
+}
+
+func (q *Queue) pullUnreliable(dst []transport.Message, channel, budget int) []transport.Message {
+	f := &q.unreliable
+	before, taken := f.bytes, 0
 	for i := 0; i < f.n; {
 		m := f.at(i)
 		if channel != transport.AnyChannel && int(m.Channel) != channel {
 			i++
 			continue
 		}
-		size := len(m.Buf.B)
-		if taken > 0 && taken+size+framing > budget {
+		size := len(m.Buf.B) + framing
+		if taken > 0 && taken+size > budget {
 			break
 		}
-		taken += size + framing
+		taken += size
 		got := f.remove(i)
-		q.bytes.Add(-int64(size + Overhead))
-		if d == transport.Unreliable {
-			got.Seq = q.nextSeq(got.Channel)
-		}
+		got.Seq = q.nextSeq(got.Channel)
 		dst = append(dst, got)
 	}
+	q.bytes[transport.Unreliable].Add(int64(f.bytes - before))
 	return dst
 }
 
@@ -209,26 +224,29 @@ func (q *Queue) nextSeq(channel uint8) uint16 {
 }
 
 // Channels appends to dst the channels of which reliable messages are queued, each
-// once.
+// once, in no order.
 func (q *Queue) Channels(dst []uint8) []uint8 {
+	if !q.Pending(transport.Reliable) {
+		return dst
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var seen [256 / 64]uint64
-	for i := range q.reliable.n {
-		ch := q.reliable.at(i).Channel
-		if word, bit := &seen[ch/64], uint64(1)<<(ch%64); *word&bit == 0 {
-			*word |= bit
-			dst = append(dst, ch)
-		}
-	}
-	return dst
+	q.reliable.chain(0) // from now on they are known
+	return append(dst, q.reliable.ids...)
 }
 
 // Bytes is what is queued now, payload and Overhead, without taking the lock.
-func (q *Queue) Bytes() int { return int(q.bytes.Load()) }
+func (q *Queue) Bytes() int {
+	return int(q.bytes[transport.Reliable].Load() + q.bytes[transport.Unreliable].Load())
+}
 
-// Empty reports whether nothing is queued.
-func (q *Queue) Empty() bool { return q.bytes.Load() == 0 }
+// Pending reports whether messages of a class are queued, without taking the lock.
+func (q *Queue) Pending(d transport.Delivery) bool { return q.bytes[d].Load() != 0 }
+
+// Empty reports whether nothing is queued, without taking the lock.
+func (q *Queue) Empty() bool {
+	return !q.Pending(transport.Reliable) && !q.Pending(transport.Unreliable)
+}
 
 // Seal refuses every later Push; what is queued can still be pulled.
 func (q *Queue) Seal() {
@@ -244,12 +262,14 @@ func (q *Queue) Drop() (reliable, unreliable int) {
 	defer q.mu.Unlock()
 	q.sealed = true
 	reliable, unreliable = q.reliable.n, q.unreliable.n
-	for _, f := range []*fifo{&q.reliable, &q.unreliable} {
-		for f.n > 0 {
-			m := f.pop()
-			m.Buf.Release()
-		}
+	for q.reliable.n > 0 {
+		q.reliable.pop().Release()
 	}
-	q.bytes.Store(0)
+	q.reliable.rest()
+	for q.unreliable.n > 0 {
+		q.unreliable.remove(0).Buf.Release()
+	}
+	q.bytes[transport.Reliable].Store(0)
+	q.bytes[transport.Unreliable].Store(0)
 	return reliable, unreliable
 }

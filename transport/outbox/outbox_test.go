@@ -149,6 +149,59 @@ func TestPullOfOneChannel(t *testing.T) {
 	assert.Equal(t, []string{"0:0", "0:3", "0:6", "2:8"}, b.pull(rel, transport.AnyChannel, all))
 }
 
+func TestChannels(t *testing.T) {
+	b := newBox(t, outbox.Config{ReliableBytes: 1 << 20})
+	assert.Empty(t, b.Channels(nil))
+	for i := range 512 {
+		b.must(rel, uint8(255-i%256), fmt.Sprint(i))
+	}
+	got := b.Channels([]uint8{7})
+	require.Len(t, got, 257)
+	assert.EqualValues(t, 7, got[0], "appended")
+	seen := map[uint8]bool{}
+	for _, channel := range got[1:] {
+		assert.False(t, seen[channel], "channel %d twice", channel)
+		seen[channel] = true
+		if channel != 3 {
+			assert.Len(t, b.pull(rel, int(channel), all), 2)
+		}
+	}
+	b.must(unr, 9, "of no interest")
+	assert.Equal(t, []uint8{3}, b.Channels(nil))
+	assert.Equal(t, []string{"3:252", "3:508"}, b.pull(rel, transport.AnyChannel, all))
+	assert.Empty(t, b.Channels(nil))
+}
+
+func TestPending(t *testing.T) {
+	b := newBox(t, outbox.Config{})
+	for _, d := range []transport.Delivery{rel, unr} {
+		assert.False(t, b.Pending(d))
+		b.must(d, 1, "")
+		assert.True(t, b.Pending(d), "empty messages, too")
+		assert.False(t, b.Empty())
+		b.pull(d, transport.AnyChannel, all)
+		assert.False(t, b.Pending(d))
+		assert.True(t, b.Empty())
+	}
+}
+
+// The order over all channels holds whatever was pulled of single ones before.
+func TestAnyChannelKeepsTheOrderAroundHoles(t *testing.T) {
+	b := newBox(t, outbox.Config{ReliableBytes: 1 << 20})
+	for i := range 10 {
+		b.must(rel, uint8(i%5), fmt.Sprint(i))
+	}
+	assert.Equal(t, []string{"0:0", "0:5"}, b.pull(rel, 0, all))
+	assert.Equal(t, []string{"2:2"}, b.pull(rel, 2, 1))
+	for i := 10; i < 20; i++ {
+		b.must(rel, uint8(i%5), fmt.Sprint(i))
+	}
+	assert.Equal(t, []string{"3:3", "3:8", "3:13", "3:18"}, b.pull(rel, 3, all))
+	assert.Equal(t, []string{
+		"1:1", "4:4", "1:6", "2:7", "4:9", "0:10", "1:11", "2:12", "4:14", "0:15", "1:16", "2:17", "4:19",
+	}, b.pull(rel, transport.AnyChannel, all))
+}
+
 func TestPullTakesAtLeastOneMessage(t *testing.T) {
 	b := newBox(t, outbox.Config{})
 	b.must(rel, 1, "long enough")
@@ -212,18 +265,5 @@ func TestFromManyGoroutines(t *testing.T) {
 	}
 	for g := range next {
 		assert.Equal(t, each, next[g])
-	}
-}
-
-// A message of 64 bytes pushed and pulled, one goroutine.
-func BenchmarkPushPull64(b *testing.B) {
-	q := outbox.New(outbox.Config{})
-	pool := transport.NewPool(0, nil)
-	var dst []transport.Message
-	b.ReportAllocs()
-	for b.Loop() {
-		_, _ = q.Push(transport.Message{Buf: pool.Get(64)})
-		dst = q.Pull(dst[:0], rel, transport.AnyChannel, 16384)
-		dst[0].Buf.Release()
 	}
 }

@@ -100,6 +100,33 @@ func (c *Client) ServerHello() {
 	require.Equal(c.t, serverHello, c.Next(wire.ServerHello).Payload)
 }
 
+// SendDatagram sends an unreliable message as a datagram.
+func (c *Client) SendDatagram(channel uint8, seq uint16, payload string) {
+	c.t.Helper()
+	c.SendBody(appendBody(nil, channel, seq, payload))
+}
+
+// SendBody sends a datagram.
+func (c *Client) SendBody(b []byte) {
+	c.t.Helper()
+	require.NoError(c.t, c.Stream.(Datagrams).SendDatagram(b))
+}
+
+// appendBody appends the body of WIRE.md section 5.
+func appendBody(dst []byte, channel uint8, seq uint16, payload string) []byte {
+	return append(append(dst, 0x10, channel, byte(seq>>8), byte(seq)), payload...)
+}
+
+// Datagram waits for an unreliable message in a datagram.
+func (c *Client) Datagram() Received {
+	c.t.Helper()
+	b, err := c.Stream.(Datagrams).ReceiveDatagram()
+	require.NoError(c.t, err)
+	require.GreaterOrEqual(c.t, len(b), 4)
+	require.EqualValues(c.t, 0x10, b[0])
+	return Received{transport.Unreliable, b[1], uint16(b[2])<<8 | uint16(b[3]), string(b[4:])}
+}
+
 // Echo sends a message and waits for it to come back.
 func (c *Client) Echo(channel uint8, payload string) {
 	c.t.Helper()

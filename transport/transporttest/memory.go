@@ -12,8 +12,9 @@ import (
 // Memory is a transport whose connections are two pipes in memory. It has no
 // handshake of its own. It implements [transport.Listener].
 type Memory struct {
-	setup   Setup
-	dialled chan *memoryConn
+	setup     Setup
+	datagrams bool
+	dialled   chan *memoryConn
 
 	stop      chan struct{} // closed by StopAccepting
 	stopOnce  sync.Once
@@ -33,9 +34,25 @@ func NewMemory(s Setup) *Memory {
 	}
 }
 
-// Endpoint is m as the suite takes it. Its connections call themselves TCP.
+// NewDatagramMemory is NewMemory with connections that carry datagrams, and that
+// pull channel by channel, as a connection with a stream for each does.
+func NewDatagramMemory(s Setup) *Memory {
+	m := NewMemory(s)
+	m.datagrams = true
+	return m
+}
+
+// Endpoint is m as the suite takes it. Its connections call themselves TCP, or QUIC
+// if they carry datagrams.
 func (m *Memory) Endpoint() Endpoint {
-	return Endpoint{Listener: m, Kind: transport.KindTCP, Dial: m.Dial}
+	return Endpoint{Listener: m, Kind: m.kind(), Dial: m.Dial}
+}
+
+func (m *Memory) kind() transport.Kind {
+	if m.datagrams {
+		return transport.KindQUIC
+	}
+	return transport.KindTCP
 }
 
 // Dial connects; the error matches net.ErrClosed when m does not accept.
@@ -44,6 +61,9 @@ func (m *Memory) Dial() (Stream, error) {
 	select {
 	case <-m.stop:
 	case m.dialled <- c:
+		if m.datagrams {
+			return datagramStream{memoryStream{up: c.up, down: c.down}, c.inner}, nil
+		}
 		return memoryStream{up: c.up, down: c.down}, nil
 	}
 	return nil, m.over()

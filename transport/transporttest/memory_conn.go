@@ -16,6 +16,7 @@ type memoryConn struct {
 	// static
 	memory   *Memory
 	up, down *pipe
+	inner    *memoryDatagrams // nil: none
 	core     *lane.Core
 	opening  *transport.Opening
 	deadline time.Time // of the opening
@@ -43,16 +44,25 @@ type memoryConn struct {
 func newMemoryConn(m *Memory) *memoryConn {
 	c := &memoryConn{memory: m, deadline: time.Now().Add(m.setup.OpenTimeout), signal: make(chan struct{}, 1)}
 	c.up, c.down = newPipe(c.poke), newPipe(c.poke)
+	if m.datagrams {
+		c.inner = newMemoryDatagrams(c)
+	}
 	c.core = lane.New(lane.Config{
 		Role: lane.Gateway, MaxMessage: m.setup.MaxMessage, Pool: m.setup.Pool, Resume: c.Resume,
 	}, memoryPeer{c})
 	return c
 }
 
-func (c *memoryConn) Kind() transport.Kind      { return transport.KindTCP }
-func (c *memoryConn) Datagrams() transport.Lane { return nil }
-func (c *memoryConn) Max() int                  { return c.memory.setup.MaxUnreliable }
-func (c *memoryConn) Path() transport.Path      { return c.core.Path() }
+func (c *memoryConn) Kind() transport.Kind { return c.memory.kind() }
+func (c *memoryConn) Max() int             { return c.memory.setup.MaxUnreliable }
+func (c *memoryConn) Path() transport.Path { return c.core.Path() }
+
+func (c *memoryConn) Datagrams() transport.Lane {
+	if c.inner == nil {
+		return nil
+	}
+	return c.inner
+}
 
 func (c *memoryConn) Wake() {
 	c.woken.Store(true)
@@ -105,6 +115,9 @@ func (c *memoryConn) poke() {
 func (c *memoryConn) sever() {
 	c.up.sever()
 	c.down.sever()
+	if c.inner != nil {
+		c.inner.end()
+	}
 }
 
 func (c *memoryConn) run(accept transport.Accept) {
@@ -118,8 +131,8 @@ func (c *memoryConn) run(accept transport.Accept) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !c.over() {
-		read, wrote := c.read(), c.write()
-		if read || wrote {
+		turned := c.inner != nil && c.inner.turn()
+		if read, wrote := c.read(), c.write(); turned || read || wrote {
 			continue
 		}
 		switch {
@@ -266,6 +279,9 @@ func (p memoryPeer) Deliver(ms []transport.Message) int { return p.c.peer.Delive
 func (p memoryPeer) Channels(dst []uint8) []uint8 { return p.c.peer.Channels(dst) }
 
 func (p memoryPeer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
+	if p.c.inner != nil {
+		return p.c.inner.pull(dst, d, budget)
+	}
 	return p.c.peer.Pull(dst, d, channel, budget)
 }
 

@@ -11,3 +11,9 @@ func TestMemory(t *testing.T) {
 		return transporttest.NewMemory(s).Endpoint()
 	})
 }
+
+func TestMemoryWithDatagrams(t *testing.T) {
+	transporttest.Run(t, func(_ *testing.T, s transporttest.Setup) transporttest.Endpoint {
+		return transporttest.NewDatagramMemory(s).Endpoint()
+	})
+}

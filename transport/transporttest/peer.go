@@ -69,6 +69,7 @@ type Peer struct {
 func newPeer(c transport.Conn, pool *transport.Pool, b Behaviour) *Peer {
 	p := &Peer{Conn: c, pool: pool, behave: b, gone: make(chan struct{}), changed: make(chan struct{})}
 	p.out.Init(b.Queue)
+	p.out.SetDatagrams(c.Datagrams() != nil)
 	return p
 }
 
@@ -228,6 +229,9 @@ func (p *Peer) Pull(dst []transport.Message, d transport.Delivery, channel, budg
 	if budget <= 0 {
 		p.blame("Pull with a budget of %d", budget)
 	}
+	if channel != transport.AnyChannel && channel != int(uint8(channel)) {
+		p.blame("Pull of channel %d", channel)
+	}
 	before := len(dst)
 	dst = p.out.Pull(dst, d, channel, budget)
 	if len(dst) == before && p.behave.Dry != nil {
@@ -298,6 +302,13 @@ func (p *Peer) verify(t *testing.T) {
 		func() { p.Conn.Path() }, func() { p.Conn.Max() },
 	} {
 		f()
+	}
+	if d := p.Conn.Datagrams(); d != nil {
+		d.Wake()
+		d.Ping()
+		d.Path()
+		d.Close(transport.Because(transport.Kicked, "after the end"))
+		assert.GreaterOrEqual(t, d.Max(), leastMax)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -151,8 +151,10 @@ var refusingTests = []test{
 			_, _ = c.Write(wire.AppendClose(all, 0, "bye", 0))
 		})
 		n := 0
+		var next [256]int // order holds within a channel
 		c.ClosedAfter(transport.Normal, func(f Frame) {
-			require.Equal(t, fmt.Sprint(n), string(f.Payload))
+			require.Equal(t, fmt.Sprint(int(f.Channel)+256*next[f.Channel]), string(f.Payload))
+			next[f.Channel]++
 			n++
 		})
 		assert.Equal(t, messages, n)

@@ -15,7 +15,8 @@
 //
 // [Memory] is the second implementation of the interfaces, made in another way
 // than the ones on sockets (one goroutine that never blocks on input or output),
-// so that the suite does not grow around one of them.
+// so that the suite does not grow around one of them. It comes with datagrams and
+// without.
 package transporttest
 
 import (
@@ -54,8 +55,20 @@ type Endpoint struct {
 	Kind     transport.Kind
 	// Dial connects and does the transport's own handshake. It is called from any
 	// goroutine, and only while the listener is served. An error is what a client
-	// would see.
+	// would see. Where the gateway could open streams of its own the client grants
+	// none, so that all it sends comes on this one. The Stream of a connection that
+	// carries datagrams is a Datagrams, too.
 	Dial func() (Stream, error)
+}
+
+// Datagrams is the client's end of a connection that carries datagrams: bodies as
+// in WIRE.md section 5. Both methods are safe beside each other and beside those of
+// Stream.
+type Datagrams interface {
+	// SendDatagram sends one; b is borrowed. What finds no room may be lost.
+	SendDatagram(b []byte) error
+	// ReceiveDatagram waits for one. It fails when the stream is reset or closed.
+	ReceiveDatagram() ([]byte, error)
 }
 
 // Stream is a client's reliable stream of bytes.
@@ -81,7 +94,7 @@ func Run(t *testing.T, new New) {
 		name  string
 		tests []test
 	}{
-		{"opening", openingTests}, {"messages", messageTests}, {"closing", closingTests},
+		{"opening", openingTests}, {"messages", messageTests}, {"datagrams", datagramTests}, {"closing", closingTests},
 		{"refusing", refusingTests}, {"breaches", breachTests}, {"flood", floodTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

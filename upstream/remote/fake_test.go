@@ -102,6 +102,7 @@ type logic struct {
 	late   bool              // no hello
 	tap    func(*conn, seen) // told of each event
 	reply  func(seen) []byte // what to answer
+	opened func(*straitv1.Opened)
 
 	mu     sync.Mutex
 	conns  []*conn
@@ -373,6 +374,9 @@ func (c *conn) handle(r *batch.GatewayReader) (out []byte) {
 				s.Kind = "again"
 			}
 			c.sessions[e.Session] = true
+			if b.opened != nil {
+				b.opened(e.Opened)
+			}
 		case batch.EventMessage:
 			s.Kind, s.Text = "message", string(e.Payload)
 			if e.Unreliable {
@@ -386,6 +390,8 @@ func (c *conn) handle(r *batch.GatewayReader) (out []byte) {
 			delete(c.sessions, e.Session)
 		case batch.EventLink:
 			s.Kind = "link"
+			s.Text = fmt.Sprintf("%v %s rtt %d jitter %d loss %d queued %d", e.Link.Transport, e.Link.Remote,
+				e.Link.RttUs, e.Link.JitterUs, e.Link.LossPpm, e.Link.QueuedBytes)
 		}
 		if b.tap != nil {
 			b.tap(c, s)

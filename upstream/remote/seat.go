@@ -57,16 +57,17 @@ func seatOf(s upstream.Session) *seat {
 	return t
 }
 
-// opened is the announcement of the seat's session.
+// opened is the announcement of the seat's session. Where it is now: a Link event
+// is not repeated for a backend that comes later.
 func (t *seat) opened() *straitv1.Opened {
-	a := t.session.Announcement()
+	a, now := t.session.Announcement(), t.session.Info()
 	id := a.ID
 	return &straitv1.Opened{
 		SessionId: id[:],
 		Subject:   a.Subject,
 		Claims:    a.Claims,
-		Remote:    a.Remote.String(),
-		Transport: straitv1.Transport(a.Transport),
+		Remote:    now.Remote.String(),
+		Transport: straitv1.Transport(now.Kind),
 		Route:     t.route,
 		Again:     t.announced,
 	}

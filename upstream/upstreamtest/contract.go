@@ -48,6 +48,7 @@ func Run(t *testing.T, start Driver) {
 		"Announcement":   announcement,
 		"Order":          order,
 		"Delivery":       delivery,
+		"Batches":        batches,
 		"Groups":         groups,
 		"CloseByLogic":   closeByLogic,
 		"CloseByPlayer":  closeByPlayer,
@@ -119,6 +120,21 @@ func delivery(t *testing.T, start Driver) {
 		s.Say(m.Delivery, m.Channel, m.Payload)
 		require.Equal(t, m, s.Next())
 	}
+}
+
+func batches(t *testing.T, start Driver) {
+	g := NewGateway(t, 0)
+	start(t, g, Logic{Message: func(p Player, m Received) {
+		p.Send(transport.Unreliable, 0, make([]byte, MaxUnreliable+1)) // refused: an error inside of a batch
+		echo(p, m)
+	}})
+	s := g.Open(upstream.Announcement{})
+	for range 10 {
+		s.SayReliable("x")
+		s.Expect("x")
+	}
+	s.Leave()
+	require.Zero(t, g.Unbatched(), "flushes outside of a batch of commands")
 }
 
 func groups(t *testing.T, start Driver) {

@@ -3,7 +3,7 @@
 // driver has to keep.
 //
 // It never uses a network and checks, when a test ends, that every buffer was
-// released and every message credited.
+// released, every batch of commands ended and every message credited.
 //
 //  1. NewGateway makes a gateway, Attach gives it a driver and starts it.
 //  2. Open opens sessions; Say, Link and Leave are what players do. Each shard has

@@ -32,6 +32,8 @@ type Gateway struct {
 	sessions map[uint64]*Session
 	groups   map[group]map[*Session]struct{}
 	drops    [upstream.Drops]int
+	batches  int // begun and not ended
+	flushes  int // outside of all batches
 	change   chan struct{}
 }
 
@@ -86,6 +88,10 @@ func (g *Gateway) Close() {
 	g.ended.Wait()
 	require.NoError(g.t, g.driver.Close())
 	require.Zero(g.t, g.pool.Live(), "buffers that nobody released")
+	g.mu.Lock()
+	batches := g.batches
+	g.mu.Unlock()
+	require.Zero(g.t, batches, "batches that nobody ended")
 	for _, s := range all {
 		require.Zero(g.t, s.Info().InFlight, "bytes of session %d that nobody credited", s.handle)
 	}
@@ -176,13 +182,39 @@ func (g *Gateway) Session(handle uint64) upstream.Session {
 func (g *Gateway) Send(s upstream.Session, m transport.Message) error { return s.Send(m) }
 
 // Flush implements [upstream.Gateway].
-func (g *Gateway) Flush(s upstream.Session) { s.Flush() }
+func (g *Gateway) Flush(s upstream.Session) {
+	g.mu.Lock()
+	if g.batches == 0 {
+		g.flushes++
+	}
+	g.mu.Unlock()
+	s.Flush()
+}
 
-// BeginBatch implements upstream.Gateway.
-func (g *Gateway) BeginBatch() {}
+// BeginBatch implements [upstream.Gateway].
+func (g *Gateway) BeginBatch() {
+	g.mu.Lock()
+	g.batches++
+	g.mu.Unlock()
+}
 
-// EndBatch implements upstream.Gateway.
-func (g *Gateway) EndBatch() {}
+// EndBatch implements [upstream.Gateway].
+func (g *Gateway) EndBatch() {
+	g.mu.Lock()
+	g.batches--
+	ends := g.batches < 0
+	g.mu.Unlock()
+	if ends {
+		g.t.Error("EndBatch without BeginBatch")
+	}
+}
+
+// Unbatched is how many flushes came outside of all batches.
+func (g *Gateway) Unbatched() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.flushes
+}
 
 // CloseSession implements [upstream.Gateway].
 func (g *Gateway) CloseSession(s upstream.Session, r transport.Reason) { s.Close(r) }
