@@ -1,0 +1,83 @@
+package udp
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"strait/udp/sealed"
+)
+
+// A datagram that comes to another socket than its lane's is served all the same,
+// beside those that come to the right one.
+func TestWrongSocket(t *testing.T) {
+	if !shards {
+		t.Skip("one socket has a port here")
+	}
+	for _, noBatch := range []bool{false, true} {
+		s := newSite(t, "127.0.0.1", func(c *Config) { c.Sockets, c.NoBatch = 3, noBatch })
+		p, c := s.open(false, 0)
+		in := prepared(c, 200, 40)
+		done := make(chan bool)
+		for i := range 2 {
+			go func() { // these sockets' readers sleep: nobody sends to them
+				for j := i; j < len(in); j += 2 {
+					s.sv.sockets[1+i].process(in[j : j+1])
+				}
+				done <- true
+			}()
+		}
+		for i := range 50 {
+			c.send(1, uint16(i), "the right one")
+		}
+		<-done
+		<-done
+		s.eventually(func() bool { return len(p.received()) == 250 }, "all arrive once")
+		p.send(0, "back")
+		c.until(func() bool { return len(c.got) == 1 }, "and it writes to its own socket")
+		require.Zero(t, s.sv.Stats().Sockets[1].DatagramsOut+s.sv.Stats().Sockets[2].DatagramsOut)
+	}
+}
+
+// Sessions of one dispatcher shard are served by one socket.
+func TestShardsOfSessions(t *testing.T) {
+	if !shards {
+		t.Skip("one socket has a port here")
+	}
+	s := newSite(t, "127.0.0.1", func(c *Config) { c.Sockets = 3 })
+	for shard := range 7 {
+		_, o, _ := s.attach(false, shard)
+		require.EqualValues(t, shard%3, o.CID[0])
+	}
+}
+
+// Whatever arrives is answered by nothing, or by less than it was.
+func FuzzDatagram(f *testing.F) {
+	s := newSite(f, "127.0.0.1", func(c *Config) { c.ResetRate = 1e6 })
+	p, c := s.open(false, 0)
+	p.mute = true
+	_, _, hello := s.firstHello()
+	f.Add(hello)
+	f.Add(append([]byte(nil), c.seal(0, 0, "a message")...))
+	for _, n := range []int{0, 1, 8, 9, sealed.MinData - 1, sealed.MinData, sealed.MaxPacket, sealed.MaxPacket + 1} {
+		f.Add(make([]byte, n))
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = 0x12
+		}
+		f.Add(b)
+	}
+	so := s.sv.sockets[0]
+	from := unmap(s.stranger().LocalAddr().(addrPorter).AddrPort())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > receiveSize {
+			b = b[:receiveSize]
+		}
+		size := uint64(len(b))
+		before := s.sv.Stats().Sockets[0].BytesOut
+		so.process([]datagram{{b: append([]byte(nil), b...), remote: from}})
+		if out := s.sv.Stats().Sockets[0].BytesOut - before; out > size {
+			t.Fatalf("%d bytes are answered with %d", size, out)
+		}
+	})
+}

@@ -1,0 +1,28 @@
+//go:build !linux
+
+package udp
+
+import (
+	"errors"
+	"net"
+	"syscall"
+)
+
+const (
+	controlSize = 0
+	shards      = false
+)
+
+func options(string, uintptr, socketOptions) error { return nil }
+
+func granted(syscall.RawConn) (read, write int) { return 0, 0 }
+
+func isIPv6(syscall.RawConn) bool { return false }
+
+func steer(syscall.RawConn) error { return errors.ErrUnsupported }
+
+func parseLocal([]byte) local { return local{} }
+
+func putLocal([]byte, local, bool) []byte { return nil }
+
+func newFastPort(*net.UDPConn, *portCounters, bool, bool) port { return nil }
