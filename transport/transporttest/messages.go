@@ -139,7 +139,9 @@ var messageTests = []test{
 		require.True(t, ok)
 		assert.Equal(t, [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, data)
 
-		assert.Zero(t, p.Conn.Path().RTT)
+		if p.Conn.Datagrams() == nil { // else the transport may measure by itself
+			assert.Zero(t, p.Conn.Path().RTT)
+		}
 		p.Conn.Ping()
 		f := c.Next(wire.Ping)
 		c.Send(wire.AppendPong(nil, [8]byte(f.Payload), 0))

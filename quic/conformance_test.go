@@ -1,0 +1,26 @@
+package quic_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"strait/transport/transporttest"
+)
+
+// A client that gives no credit for streams gets every channel on the control stream,
+// which then is a reliable lane like any other.
+func TestConformance(t *testing.T) {
+	transporttest.Run(t, func(t *testing.T, s transporttest.Setup) transporttest.Endpoint {
+		client, c := clientQUIC(), config(s)
+		client.MaxIncomingUniStreams = -1
+		// A link that breaks is noticed by its silence alone. A test of one connection is
+		// over before that; one of thousands takes longer than a link may be silent.
+		c.IdleTimeout = time.Second
+		if strings.Contains(t.Name(), "headers_whose_bodies") {
+			c.IdleTimeout = 5 * time.Second
+			client.KeepAlivePeriod = 1500 * time.Millisecond
+		}
+		return endpoint(t, c, client)
+	})
+}

@@ -1,0 +1,137 @@
+package session
+
+import (
+	"strait/transport"
+	"strait/transport/lane"
+)
+
+// relay is the peer as the control stream's core sees it. It serialises the calls with
+// those of channel streams and datagrams, stands in for the peer of a refused
+// connection, and gives the core only what belongs on the control stream.
+type relay struct{ s *Session }
+
+func (r relay) Hello(b []byte) {
+	s := r.s
+	s.delivery.Lock()
+	defer s.delivery.Unlock()
+	s.peer.Hello(b)
+	if s.config.Role == lane.Client && s.ending.Load() == nil && s.open() {
+		s.greeted.Store(true)
+		s.Wake()
+	}
+}
+
+func (r relay) Control(t transport.Control, payload []byte) error {
+	r.s.delivery.Lock()
+	defer r.s.delivery.Unlock()
+	return r.s.peer.Control(t, payload)
+}
+
+func (r relay) Deliver(ms []transport.Message) int {
+	r.s.delivery.Lock()
+	defer r.s.delivery.Unlock()
+	return r.s.peer.Deliver(ms)
+}
+
+func (r relay) Channels(dst []uint8) []uint8 { return r.s.peer.Channels(dst) }
+
+// Pull gives channel 0, the channels without a stream of their own, and unreliable
+// messages where there are no datagrams.
+func (r relay) Pull(dst []transport.Message, d transport.Delivery, _, budget int) []transport.Message {
+	s := r.s
+	if d == transport.Unreliable {
+		if s.datagrams {
+			return dst
+		}
+		return s.peer.Pull(dst, d, transport.AnyChannel, budget)
+	}
+	dst = s.pull(dst, 0, &budget)
+	for word := range s.shared {
+		bits := s.shared[word].Load()
+		for ch := word * 64; bits != 0 && budget > 0; ch, bits = ch+1, bits>>1 {
+			if bits&1 != 0 {
+				dst = s.pull(dst, ch, &budget)
+			}
+		}
+	}
+	return dst
+}
+
+// pull is Peer.Pull of reliable messages, and takes what it got off budget.
+func (s *Session) pull(dst []transport.Message, channel int, budget *int) []transport.Message {
+	if *budget <= 0 {
+		return dst
+	}
+	had := len(dst)
+	dst = s.peer.Pull(dst, transport.Reliable, channel, *budget)
+	for _, m := range dst[had:] {
+		*budget -= len(m.Buf.B) + frameOverhead
+	}
+	return dst
+}
+
+// frameOverhead is what each message costs of a budget beside its payload.
+const frameOverhead = 8
+
+// Closing is told at once, except after the peer's own CLOSE: what it sent on other
+// streams before may still be on its way.
+func (r relay) Closing(reason transport.Reason) {
+	r.s.reason = reason
+	if reason.Remote {
+		r.s.settle()
+	}
+	r.s.tell(reason)
+}
+
+func (relay) Gone(transport.Reason) {}
+
+// tell says Closing, after which nothing is delivered.
+func (s *Session) tell(reason transport.Reason) {
+	s.delivery.Lock()
+	if !s.told {
+		s.told = true
+		if s.peer != nil {
+			s.peer.Closing(reason)
+		}
+	}
+	s.delivery.Unlock()
+}
+
+// deliver hands in.one, a message of a channel stream, to the peer and waits while that
+// is full. It takes the buffer in every case; false: the session has ended.
+func (s *Session) deliver(in *inbound) bool {
+	for {
+		s.mu.Lock()
+		epoch := s.epoch
+		s.mu.Unlock()
+		s.delivery.Lock()
+		taken := 0
+		if !s.told {
+			taken = s.peer.Deliver(in.one[:])
+		}
+		over := s.told
+		s.delivery.Unlock()
+		switch {
+		case taken > 0:
+			return true
+		case over || !s.await(epoch):
+			in.one[0].Buf.Release()
+			return false
+		}
+	}
+}
+
+// await waits for a Resume after epoch; false: the session has ended.
+func (s *Session) await(epoch uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting++
+	defer func() { s.waiting-- }()
+	for s.epoch == epoch {
+		if s.ending.Load() != nil {
+			return false
+		}
+		s.resumed.Wait()
+	}
+	return true
+}
