@@ -20,13 +20,6 @@ type datagram struct {
 	local  local
 }
 
-// local is the address of this host that a datagram came to, on a socket that is
-// bound to all of them; zero leaves the choice to the kernel.
-type local struct {
-	ip    netip.Addr
-	iface uint32 // of an IPv6 link-local address
-}
-
 // port moves datagrams, and is all that knows a socket: whoever shares one with
 // another protocol puts a port of his own in its place.
 type port interface {

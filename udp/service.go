@@ -91,14 +91,17 @@ func Listen(ctx context.Context, addr string, c Config) (*Service, error) {
 	for _, a := range c.AEADs {
 		sv.aeads = append(sv.aeads, sealed.AEAD(a))
 	}
-	if err := sv.secrets(); err != nil {
-		return nil, err
-	}
 	all, err := open(ctx, addr, c.Sockets, c.ReadBufferBytes, c.WriteBufferBytes)
 	if err != nil {
 		return nil, err
 	}
 	sv.addr = all[0].conn.LocalAddr()
+	if err := sv.secrets(); err != nil {
+		for _, o := range all {
+			_ = o.conn.Close()
+		}
+		return nil, err
+	}
 	if sv.advertise = c.Advertise; sv.advertise == "" {
 		sv.advertise = ":" + strconv.Itoa(sv.addr.(*net.UDPAddr).Port)
 	}
@@ -137,12 +140,13 @@ func (sv *Service) secrets() (err error) {
 		return fmt.Errorf("udp: %w", err)
 	}
 	sv.cookies = sealed.NewCookies(ring.Derive("udp cookie")[0])
-	// No other gateway may have the key of reset values: one without a name has one
-	// that nobody else knows.
+	// No other gateway may have the key of reset values (WIRE.md section 6.3), also
+	// none on the same host: the address is in it. One without a name has a key that
+	// nobody else knows.
 	if c.NodeID == "" {
 		ring = random
 	}
-	sv.resets = sealed.NewResets(ring.Derive("udp reset", c.NodeID)[0])
+	sv.resets = sealed.NewResets(ring.Derive("udp reset", c.NodeID, sv.addr.String())[0])
 	sv.gateway, err = sealed.NewGateway(sealed.Config{
 		Shared: sealed.Shared{Counters: &sv.drops, EpochPackets: c.inner.epochPackets, MaxMessage: sv.maxMessage},
 		Tokens: sv.tokens, Resets: sv.resets, IdleTimeout: c.Silence, TokenLifetime: c.TokenLifetime,

@@ -15,6 +15,13 @@ import (
 // controlSize is the room for the address that a datagram came to.
 const controlSize = 64
 
+// local is the address of this host that a datagram came to, on a socket that is
+// bound to all of them; zero leaves the choice to the kernel.
+type local struct {
+	ip    netip.Addr
+	iface uint32 // of an IPv6 link-local address
+}
+
 // shards says that several sockets can share one port.
 const shards = true
 

@@ -5,6 +5,7 @@ package udp
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 )
 
@@ -12,6 +13,9 @@ const (
 	controlSize = 0
 	shards      = false
 )
+
+// local is always zero: the kernel chooses what address a datagram leaves from.
+type local struct{ ip netip.Addr }
 
 func options(string, uintptr, socketOptions) error { return nil }
 
