@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type Client struct {
 	// for room go in order.
 	turn chan struct{}
 	done chan struct{}
+	late sync.WaitGroup // attempts to open a session that another was quicker than
 
 	// owned by the goroutine that runs the sessions
 	attempts int // since the last session that lasted
@@ -62,15 +64,15 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	}
 	o = o.withDefaults()
 	c := &Client{
-		dialer:  dialer{options: o, tls: config},
+		dialer:  dialer{options: o, tls: config, addr: hostport},
 		addr:    hostport,
 		host:    host,
-		inbox:   newInbox(o.ReceiveBufferBytes),
 		teller:  teller{call: o.OnState},
 		turn:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
 	}
+	c.inbox = newInbox(o.ReceiveBufferBytes, &c.counters)
 	c.life, c.endLife = context.WithCancel(context.Background())
 	l, err := c.dial(ctx, c.addr, c.host)
 	if err != nil && o.Reconnect.First {
@@ -78,6 +80,7 @@ func Dial(ctx context.Context, addr string, o Options) (*Client, error) {
 	}
 	if err != nil {
 		c.endLife()
+		c.late.Wait()
 		c.teller.wait()
 		return nil, err
 	}
@@ -116,16 +119,11 @@ func (c *Client) Send(ctx context.Context, d transport.Delivery, channel uint8, 
 		c.counters.sendDropped.Add(1)
 		return nil
 	}
-	queued, err := l.session.push(d, channel, payload)
-	switch {
-	case err != nil:
-		return err
-	case queued:
-		l.wake()
-	default:
+	queued, err := l.push(d, channel, payload)
+	if err == nil && !queued {
 		c.counters.sendDropped.Add(1)
 	}
-	return nil
+	return err
 }
 
 func (c *Client) sendReliable(ctx context.Context, channel uint8, payload []byte) error {
@@ -142,13 +140,9 @@ func (c *Client) sendReliable(ctx context.Context, channel uint8, payload []byte
 		if err != nil {
 			return err
 		}
-		queued, err := l.session.push(transport.Reliable, channel, payload)
-		if err != nil {
+		queued, err := l.push(transport.Reliable, channel, payload)
+		if err != nil || queued {
 			return err
-		}
-		if queued {
-			l.wake()
-			return nil
 		}
 		select {
 		case <-l.session.room:
@@ -202,9 +196,17 @@ func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s, ok := l.carrier.(prober); ok {
+		rtt, err := s.probe(ctx)
+		if errors.Is(err, errEnded) {
+			<-l.gone
+			err = *l.session.why.Load()
+		}
+		return rtt, err
+	}
 	p := l.pings.add()
 	defer l.pings.forget(p)
-	l.wake()
+	l.carrier.ping()
 	select {
 	case rtt := <-p.answer:
 		return rtt, nil
@@ -230,14 +232,31 @@ func (c *Client) Info() Info {
 	c.mu.Lock()
 	l := c.last
 	c.mu.Unlock()
-	path := l.core.Path()
-	return Info{
+	path := l.carrier.path()
+	i := Info{
 		Transport: l.conn.transport, Remote: l.conn.remote, SessionID: l.session.id,
-		RTT: path.RTT, Jitter: path.Jitter,
+		RTT: path.RTT, Jitter: path.Jitter, LossPPM: path.LossPPM,
 		OpenTime: l.conn.took.Total(), Opening: l.conn.took,
-		MaxMessage: l.session.maxReliable, MaxUnreliable: l.session.maxUnreliable, IdleTimeout: l.session.idle,
+		MaxMessage: l.session.maxReliable, MaxUnreliable: l.carrier.maxUnreliable(l.session.maxUnreliable), IdleTimeout: l.session.idle,
 		Certificate: l.conn.fingerprint, Counters: c.counters.snapshot(),
 	}
+	l.carrier.describe(&i)
+	return i
+}
+
+// Rebind moves the session to a new local address, as when a phone goes from one
+// network to another, and returns when that is in use. Over QUIC and sealed UDP a
+// session moves by itself when the machine's routes change; Rebind is for who knows
+// better, or earlier. The error says that the session has stayed where it was: the
+// gateway is not reached from there, or it takes part in no further move (one built
+// on quic-go 0.64 in two for each connection). TCP alone cannot move: the
+// error then matches errors.ErrUnsupported.
+func (c *Client) Rebind(ctx context.Context) error {
+	l, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	return l.carrier.rebind(ctx)
 }
 
 // Close ends the client: what is queued is sent, then CLOSE NORMAL, and the
@@ -251,9 +270,10 @@ func (c *Client) Close() error {
 	l := c.current
 	c.mu.Unlock()
 	if l != nil {
-		l.close(transport.Reason{Code: transport.Normal})
+		l.carrier.close(transport.Reason{Code: transport.Normal})
 	}
 	<-c.done
+	c.late.Wait()
 	c.teller.wait()
 	return nil
 }
@@ -298,7 +318,7 @@ func (c *Client) resume() {
 	l := c.current
 	c.mu.Unlock()
 	if l != nil {
-		l.resume()
+		l.carrier.resume()
 	}
 }
 

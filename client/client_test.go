@@ -15,6 +15,7 @@ import (
 	"strait/client"
 	"strait/client/clienttest"
 	"strait/proto/straitv1"
+	"strait/proto/wire"
 	"strait/transport"
 )
 
@@ -124,7 +125,7 @@ func TestHelloCarriesWhatTheOptionsSay(t *testing.T) {
 		return nil
 	}})
 	dial(t, g, client.Options{
-		Name: "game 1.2", Route: "eu",
+		Transport: client.TCP, Name: "game 1.2", Route: "eu",
 		Token: func(context.Context) ([]byte, error) { return []byte("secret"), nil },
 	})
 	h := <-seen
@@ -134,6 +135,33 @@ func TestHelloCarriesWhatTheOptionsSay(t *testing.T) {
 	assert.Equal(t, "secret", string(h.GetAuthToken()))
 	assert.False(t, h.GetWantUdp())
 	assert.False(t, h.GetWantResume())
+}
+
+// What Ping measures is in Info, too, and its PINGs cannot be guessed.
+func TestPingFeedsTheEstimate(t *testing.T) {
+	nonces := make(chan string, 2)
+	g := startGateway(t, clienttest.Config{Raw: helloThen(func(c rawConn) {
+		for {
+			h, b, err := c.frame()
+			switch {
+			case err != nil || h.Type == wire.Close:
+				return
+			case h.Type == wire.Ping:
+				nonces <- string(b)
+				_, _ = c.Write(wire.AppendPong(nil, [8]byte(b), 0))
+			}
+		}
+	})})
+	c := dial(t, g, client.Options{Transport: client.TCP})
+	assert.Zero(t, c.Info().RTT)
+	rtt, err := c.Ping(timeout(t))
+	require.NoError(t, err)
+	assert.Equal(t, rtt, c.Info().RTT)
+	assert.Equal(t, rtt/2, c.Info().Jitter)
+	_, err = c.Ping(timeout(t))
+	require.NoError(t, err)
+	a, b := <-nonces, <-nonces
+	assert.NotEqual(t, a[:4], b[:4], "counted, not drawn")
 }
 
 func TestPingMeasuresEachRoundTrip(t *testing.T) {

@@ -5,16 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"sync"
+	"slices"
 	"syscall"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	"strait/proto/straitv1"
-	"strait/proto/wire"
 	"strait/transport"
 )
 
@@ -24,22 +18,51 @@ type Phase string
 const (
 	PhaseToken   Phase = "token"   // Options.Token
 	PhaseResolve Phase = "resolve" // the name of the address
-	PhaseConnect Phase = "connect" // TCP
+	PhaseConnect Phase = "connect" // TCP, or the handshake of QUIC
 	PhaseTLS     Phase = "TLS"     // handshake and check of the certificate
 	PhaseHello   Phase = "hello"   // CLIENT_HELLO until SERVER_HELLO or CLOSE
 )
 
-// DialError says in which phase an opening failed. Err is the context's error, a
+// phases lists them in order.
+var phases = [...]Phase{PhaseToken, PhaseResolve, PhaseConnect, PhaseTLS, PhaseHello}
+
+// DialError says why an opening failed. Err is the context's error, a
 // *net.DNSError, *net.OpError or *VerifyError, or the transport.Reason with which
 // the gateway refused.
 type DialError struct {
+	// Transport is the one that was tried, Auto where several were.
+	Transport Transport
+	// Phase is the part that failed; of several attempts the last part that one of
+	// them got to.
 	Phase Phase
 	Addr  string // host:port as it was dialled
-	Err   error
+	// Err is why; of several attempts errors.Join of them.
+	Err error
+	// Attempts are the attempts by transport, in the order in which they began; nil
+	// where there was one, or where one has decided.
+	Attempts []*DialError
 }
 
 func (e *DialError) Error() string {
-	return fmt.Sprintf("no session with %s: %s: %v%s", e.Addr, e.Phase, e.Err, e.hint())
+	text := "no session with " + e.Addr + ": "
+	if len(e.Attempts) == 0 {
+		return text + e.why()
+	}
+	for i, a := range e.Attempts {
+		if i > 0 {
+			text += "; and "
+		}
+		if a.Addr != e.Addr {
+			text += a.Addr + ": "
+		}
+		text += a.why()
+	}
+	return text
+}
+
+// why is the text of one attempt.
+func (e *DialError) why() string {
+	return fmt.Sprintf("%s: %s: %v%s", e.Transport, e.Phase, e.Err, e.hint())
 }
 
 // hint says what would be right, where that can be known.
@@ -56,7 +79,7 @@ func (e *DialError) hint() string {
 		return "; check the name, or give an IP address"
 	case PhaseConnect:
 		if errors.Is(e.Err, syscall.ECONNREFUSED) {
-			return "; nothing listens there: is the gateway running, and is this its TCP address?"
+			return "; nothing listens there: is the gateway running, and is this its " + e.Transport.network() + " address?"
 		}
 		return "; check address, network and firewall"
 	case PhaseTLS:
@@ -77,84 +100,20 @@ func (e *DialError) hint() string {
 
 func (e *DialError) Unwrap() error { return e.Err }
 
-// secured is a connection to a verified server, before the first frame.
-type secured struct {
-	*tls.Conn
-	raw         net.Conn
-	transport   Transport
-	remote      netip.AddrPort
-	fingerprint string
-	took        Opening
-}
-
-// finishWriting sends close_notify and FIN.
-func (s *secured) finishWriting() {
-	_ = s.CloseWrite()
-	if half, ok := s.raw.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
-}
-
-// dialer opens sessions; the same one for all of a client.
-type dialer struct {
-	options Options
-	tls     *tls.Config
-}
-
-// secure connects to addr, "host:port", by the transport of the options and
-// verifies the server.
-func (d *dialer) secure(ctx context.Context, addr, host string) (*secured, error) {
-	// Auto has one candidate so far.
-	return d.dialTCP(ctx, addr, host)
-}
-
-func (d *dialer) dialTCP(ctx context.Context, addr, host string) (*secured, error) {
-	s := &secured{transport: TCP}
-	start := time.Now()
-	dial := d.options.DialContext
-	if dial == nil {
-		var resolved sync.Once
-		nd := net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error {
-			// The first socket is made when the name has been resolved.
-			resolved.Do(func() { s.took.Resolve = time.Since(start) })
-			return nil
-		}}
-		dial = nd.DialContext
-	}
-	raw, err := dial(ctx, "tcp", addr)
-	if err != nil {
-		phase := PhaseConnect
-		var dns *net.DNSError
-		if errors.As(err, &dns) {
-			phase = PhaseResolve
+// joined is the error of several attempts that all failed.
+func joined(addr string, errs []error) *DialError {
+	all := &DialError{Transport: Auto, Addr: addr, Phase: PhaseToken, Err: errors.Join(errs...)}
+	for _, err := range errs {
+		var one *DialError
+		if !errors.As(err, &one) {
+			continue
 		}
-		return nil, &DialError{Phase: phase, Addr: addr, Err: cause(ctx, err)}
+		all.Attempts = append(all.Attempts, one)
+		if slices.Index(phases[:], one.Phase) > slices.Index(phases[:], all.Phase) {
+			all.Phase = one.Phase
+		}
 	}
-	s.raw = raw
-	s.took.Connect = time.Since(start) - s.took.Resolve
-	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
-		p := a.AddrPort()
-		s.remote = netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
-	}
-
-	start = time.Now()
-	config := d.tls.Clone()
-	if config.ServerName = d.options.ServerName; config.ServerName == "" {
-		config.ServerName = host
-	}
-	s.Conn = tls.Client(raw, config)
-	if err := s.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
-		return nil, &DialError{Phase: PhaseTLS, Addr: addr, Err: cause(ctx, verification(err))}
-	}
-	state := s.ConnectionState()
-	if state.NegotiatedProtocol != alpn {
-		_ = s.Close()
-		return nil, &DialError{Phase: PhaseTLS, Addr: addr, Err: errors.New("the server did not agree to ALPN " + alpn)}
-	}
-	s.fingerprint = Fingerprint(state.PeerCertificates[0])
-	s.took.TLS = time.Since(start)
-	return s, nil
+	return all
 }
 
 // verification turns the refusal of a certificate into a *VerifyError.
@@ -180,45 +139,3 @@ type timeoutError struct{ after time.Duration }
 func (e *timeoutError) Error() string { return fmt.Sprintf("not done within %v", e.after) }
 func (e *timeoutError) Unwrap() error { return context.DeadlineExceeded }
 func (e *timeoutError) Timeout() bool { return true }
-
-// hello returns the encoded CLIENT_HELLO.
-func (d *dialer) hello(ctx context.Context) ([]byte, error) {
-	m := &straitv1.ClientHello{Version: wire.Version, Client: d.options.Name, Route: d.options.Route}
-	if d.options.Token != nil {
-		token, err := d.options.Token(ctx)
-		if err != nil {
-			return nil, err
-		}
-		m.AuthToken = token
-	}
-	b, err := proto.Marshal(m)
-	if err == nil && len(b) > wire.MaxHello {
-		err = fmt.Errorf("the CLIENT_HELLO would have %d bytes; with token, route and name it has at most %d", len(b), wire.MaxHello)
-	}
-	return b, err
-}
-
-// dial opens a session at addr. No goroutine is left when it fails.
-func (c *Client) dial(ctx context.Context, addr, host string) (*link, error) {
-	timeout := c.dialer.options.OpenTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &timeoutError{timeout})
-	defer cancel()
-	hello, err := c.dialer.hello(ctx)
-	if err != nil {
-		return nil, &DialError{Phase: PhaseToken, Addr: addr, Err: cause(ctx, err)}
-	}
-	conn, err := c.dialer.secure(ctx, addr, host)
-	if err != nil {
-		return nil, err
-	}
-	start := time.Now()
-	l := c.newLink(conn)
-	stop := context.AfterFunc(ctx, l.cut)
-	opened := l.open(hello)
-	if !stop() || !opened {
-		reason := l.finish()
-		return nil, &DialError{Phase: PhaseHello, Addr: addr, Err: cause(ctx, reason)}
-	}
-	conn.took.Hello = time.Since(start)
-	return l, nil
-}

@@ -2,21 +2,41 @@
 // and receives messages by delivery class and channel, and opens the session
 // again when the connection is lost.
 //
-// It owns the opening (connect, TLS, hello), the check of the server's
-// certificate, one goroutine that reads, one that writes while there is
-// something to write, and the decision whether to come back. It never trusts a
-// server that it could not verify, never keeps more than its buffers allow, and
-// reaches no part of the gateway.
+// It owns the opening (connect, TLS, hello), the choice of a transport, the check of
+// the server's certificate, the goroutines that read and, while there is something to
+// write, write, and the decision whether to come back. It never trusts a server that
+// it could not verify, never keeps more than its buffers allow, and reaches no part of
+// the gateway: of QUIC and sealed UDP it has what both ends share, quic/session and
+// udp/sealed.
 //
 //  1. [Dial] connects, verifies the server, sends CLIENT_HELLO and waits for
-//     SERVER_HELLO. The first failure is returned as a [*DialError].
-//  2. [Client.Send] copies a message to the outbound queue; the writer puts
-//     whatever is queued into as few TLS records as it can.
-//  3. The reader hands whole messages to the inbox, [Client.Receive] takes them
-//     out. A full inbox stops the reader, and TCP stops the gateway.
+//     SERVER_HELLO. Why it failed is returned as a [*DialError].
+//  2. [Client.Send] copies a message to the session's outbound queue; the session's
+//     carrier pulls whatever is queued: into as few TLS records as it can, into the
+//     channel's QUIC stream, or, if it is unreliable, into datagrams.
+//  3. Readers hand whole messages to the inbox, [Client.Receive] takes them out. An
+//     inbox full of reliable messages stops the reader, and TCP or QUIC the gateway.
 //  4. When a session ends, its close code decides (table below): the client
 //     waits, opens a new session, says so with [Options.OnState], and Send and
 //     Receive go on; or it ends, and they return why.
+//
+// # Which transport is taken
+//
+// [Auto], the default, dials QUIC and, when that has failed or after
+// [Options.FallbackDelay], TCP beside it; the first session that opens is used. Only
+// one of the two says hello at a time, unless the gateway leaves it without an answer
+// for 2 s, because a gateway may let a player have one session alone; what comes too
+// late says goodbye. Where TCP won, the process begins with it at that address for ten
+// minutes, also when it reconnects. Over TCP unreliable messages go by sealed UDP once
+// the gateway's offer is bound ([LaneBound]), and by TCP, newest first, until then and
+// whenever UDP stops ([LaneLost]).
+//
+// Two things end the attempts at once, because another transport would only hide them:
+// a server that answers and cannot be verified ([VerifyError]), and a gateway that
+// answers with a refusal. The error then tells of that attempt alone.
+//
+// The UDP sockets are bound to no address, so that a session over QUIC or with a lane
+// follows the machine's routes; [Client.Rebind] moves it by hand.
 //
 // # What a new session means
 //

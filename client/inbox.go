@@ -10,7 +10,8 @@ import (
 // inbox holds what has arrived until Receive takes it, in order of arrival. Full
 // of reliable messages it refuses more; of unreliable ones the oldest goes.
 type inbox struct {
-	limit int // bytes of reliable messages, outbox.Overhead for each included
+	counters *counters
+	limit    int // bytes of reliable messages, outbox.Overhead for each included
 	// ready holds a token while there may be something to take.
 	ready chan struct{}
 
@@ -34,7 +35,9 @@ type arrival struct {
 	number uint64
 }
 
-func newInbox(limit int) *inbox { return &inbox{limit: limit, ready: make(chan struct{}, 1)} }
+func newInbox(limit int, c *counters) *inbox {
+	return &inbox{counters: c, limit: limit, ready: make(chan struct{}, 1)}
+}
 
 // put takes m and its buffer, unless taken is false. dropped is how many
 // messages were dropped for it, itself included.
@@ -57,6 +60,7 @@ func (b *inbox) put(m transport.Message) (taken bool, dropped int) {
 		b.held = true
 		return false, 0
 	}
+	b.counters.received(m.Delivery, len(m.Buf.B)) // before it can be taken
 	q.list = append(q.list, arrival{m, b.count})
 	q.bytes += size
 	b.count++

@@ -11,14 +11,19 @@ import (
 // Info is a snapshot of a client and of its session, the last one while there is
 // none.
 type Info struct {
+	// Transport is what the session is on: TCPUDP while the lane is bound.
 	Transport Transport
 	Remote    netip.AddrPort // zero where the connection does not tell
 	SessionID transport.ID
 	RTT       time.Duration // smoothed, RFC 6298; 0 before the first measurement
 	Jitter    time.Duration // mean deviation of the RTT, RFC 6298
+	LossPPM   uint32        // packets lost of a million sent; QUIC alone
 	OpenTime  time.Duration // from the start of connecting to SERVER_HELLO
 	Opening   Opening       // the parts of OpenTime
-	// MaxMessage and MaxUnreliable are the longest messages in bytes.
+	// Lane is the sealed UDP lane of a session over TCP; zero without one.
+	Lane Lane
+	// MaxMessage and MaxUnreliable are the longest messages in bytes that can be sent
+	// now.
 	MaxMessage    int
 	MaxUnreliable int
 	IdleTimeout   time.Duration
@@ -27,11 +32,28 @@ type Info struct {
 	Counters    Counters
 }
 
+// Lane is a snapshot of a sealed UDP lane.
+type Lane struct {
+	// Offered is true once the gateway has offered a lane. Without that there is none,
+	// however long one waits.
+	Offered bool
+	// Bound is true while the lane carries the unreliable messages. While it is not,
+	// all but Offered and Moves is zero.
+	Bound   bool
+	Remote  netip.AddrPort
+	RTT     time.Duration // smoothed; 0 before the first measurement
+	Jitter  time.Duration // mean deviation of the RTT
+	LossPPM uint32        // packets sent and lost, of a million
+	// Moves is how often the session's lane has changed its local address, as far as
+	// the client did that.
+	Moves uint64
+}
+
 // Opening is how long each phase of an opening took.
 type Opening struct {
 	Resolve time.Duration // next to nothing for an IP address; 0 with Options.DialContext
-	Connect time.Duration
-	TLS     time.Duration
+	Connect time.Duration // TCP, or the whole handshake of QUIC
+	TLS     time.Duration // over TCP
 	Hello   time.Duration // CLIENT_HELLO to SERVER_HELLO
 }
 

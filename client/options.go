@@ -28,27 +28,46 @@ const DefaultPort = "7777"
 type Transport uint8
 
 const (
-	// Auto takes the best transport that this version and the gateway have in
-	// common: TCP today.
+	// Auto is QUIC, and TCPUDP after Options.FallbackDelay or as soon as QUIC fails;
+	// the first that opens a session is used, and where that was TCPUDP, it is first
+	// for the next ten minutes. With Options.DialContext alone it is TCP: who takes
+	// TCP through a proxy does not want UDP to go around it.
 	Auto Transport = iota
 	// TCP is TLS over TCP (WIRE.md section 4).
 	TCP
+	// TCPUDP is TCP, with a lane of sealed UDP for unreliable messages (WIRE.md section
+	// 6) where the gateway offers one and the network lets it through.
+	TCPUDP
+	// QUIC is QUIC over UDP (WIRE.md section 5).
+	QUIC
 
 	transports // count; keep last
 )
 
 // Transports lists what can be dialled explicitly, best first.
-var Transports = [...]Transport{TCP}
+var Transports = [...]Transport{QUIC, TCPUDP, TCP}
 
-// String returns "auto" or "tcp".
+// String returns the name in lower case: "auto", "quic", "tcp+udp", "tcp".
 func (t Transport) String() string {
 	switch t {
 	case Auto:
 		return "auto"
 	case TCP:
 		return "tcp"
+	case TCPUDP:
+		return "tcp+udp"
+	case QUIC:
+		return "quic"
 	}
 	return fmt.Sprintf("Transport(%d)", uint8(t))
+}
+
+// network is what the address of the gateway is of.
+func (t Transport) network() string {
+	if t == QUIC {
+		return "QUIC (UDP)"
+	}
+	return "TCP"
 }
 
 // Options says how to dial. The zero value is ready for use with a gateway whose
@@ -56,6 +75,12 @@ func (t Transport) String() string {
 type Options struct {
 	// Transport is the transport to use; zero is Auto.
 	Transport Transport
+	// QUICAddr is where the gateway speaks QUIC: "host:port", or ":port" for the host
+	// that is dialled. Empty is the address of the dial, its port number in UDP.
+	QUICAddr string
+	// FallbackDelay is how long Auto lets one transport try, and QUIC one address,
+	// before it begins with the next beside it (RFC 8305 section 5); 0 is 250 ms.
+	FallbackDelay time.Duration
 
 	// The server is always verified, in one of three ways; at most one of CAFile,
 	// RootCAs and Pin may be set, none means the system's roots.
@@ -103,6 +128,10 @@ type Options struct {
 	// DialContext makes the TCP connection, for proxies and tests; TLS runs on top
 	// of what it returns. nil is a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket makes the UDP sockets, for proxies, for one of several networks,
+	// and for tests; network is "udp4" or "udp6". nil is a net.ListenConfig with any
+	// free port.
+	ListenPacket func(ctx context.Context, network string) (net.PacketConn, error)
 }
 
 // Reconnect says how a client comes back. Zero is on, with the documented values.
@@ -125,6 +154,7 @@ const (
 	defaultName        = "strait-go"
 	defaultOpenTimeout = 10 * time.Second
 	defaultBuffer      = 256 << 10
+	defaultFallback    = 250 * time.Millisecond
 	defaultBackoffMin  = 250 * time.Millisecond
 	defaultBackoffMax  = 15 * time.Second
 )
@@ -134,7 +164,15 @@ func (o *Options) Validate() error {
 	var errs []error
 	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if o.Transport >= transports {
-		refuse("Transport %d does not exist; use Auto or TCP", uint8(o.Transport))
+		refuse("Transport %d does not exist; use Auto, QUIC, TCPUDP or TCP", uint8(o.Transport))
+	}
+	if o.QUICAddr != "" {
+		if _, port, err := net.SplitHostPort(o.QUICAddr); err != nil || port == "" {
+			refuse("QUICAddr %q is no address; it should look like play.example.com:7778, or :7778", o.QUICAddr)
+		}
+	}
+	if o.FallbackDelay < 0 {
+		refuse("FallbackDelay %v is negative; use 0 for %v", o.FallbackDelay, defaultFallback)
 	}
 	ways := 0
 	for _, set := range []bool{o.CAFile != "", o.RootCAs != nil, o.Pin != ""} {
@@ -177,6 +215,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OpenTimeout == 0 {
 		o.OpenTimeout = defaultOpenTimeout
+	}
+	if o.FallbackDelay == 0 {
+		o.FallbackDelay = defaultFallback
 	}
 	if o.SendBufferBytes == 0 {
 		o.SendBufferBytes = defaultBuffer

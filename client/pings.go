@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,34 +10,63 @@ import (
 	"strait/proto/wire"
 )
 
-// ownNonce marks the PINGs of Client.Ping: the lane's core counts its own from 1.
-const ownNonce = 1 << 63
+// probeAgain is after how long an unanswered probe no longer stands in the way of
+// another.
+const probeAgain = 5 * time.Second
 
-// pings are the PINGs of Client.Ping that are under way on one connection.
+// pings are the PINGs that are under way on one connection: those of Client.Ping,
+// and the probe that keeps the session alive. Their bytes are random, so that a
+// PONG proves that the PING has arrived. All of them measure the round trip.
 type pings struct {
 	// waiting is how many were not written yet, so that the writer needs no lock to
 	// see that there are none.
 	waiting atomic.Int32
 
 	// guarded by mu
-	mu   sync.Mutex
-	next uint64
-	all  map[uint64]*ping
+	mu      sync.Mutex
+	all     map[uint64]*ping
+	probing *ping     // nil when the last one was answered
+	asked   time.Time // when probing was asked for
+	rtt     time.Duration
+	jitter  time.Duration
 }
 
 type ping struct {
 	nonce  uint64
-	sent   time.Time // zero until it is handed to the connection
-	answer chan time.Duration
+	sent   time.Time          // zero until it is handed to the connection
+	answer chan time.Duration // of room 1; nil when nobody waits
 }
 
+// add asks for a PING to be written.
 func (s *pings) add() *ping {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &ping{nonce: ownNonce | s.next, answer: make(chan time.Duration, 1)}
-	s.next++
+	return s.ask(&ping{answer: make(chan time.Duration, 1)})
+}
+
+// probe asks for a PING that nobody waits for, unless one is under way.
+func (s *pings) probe(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probing != nil {
+		if now.Sub(s.asked) < probeAgain {
+			return
+		}
+		s.drop(s.probing)
+	}
+	s.probing, s.asked = s.ask(&ping{}), now
+}
+
+// ask takes p, with a nonce that no other has. mu is held.
+func (s *pings) ask(p *ping) *ping {
 	if s.all == nil {
 		s.all = make(map[uint64]*ping)
+	}
+	for {
+		p.nonce = rand.Uint64()
+		if _, taken := s.all[p.nonce]; !taken {
+			break
+		}
 	}
 	s.all[p.nonce] = p
 	s.waiting.Add(1)
@@ -47,6 +77,11 @@ func (s *pings) add() *ping {
 func (s *pings) forget(p *ping) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.drop(p)
+}
+
+// drop is forget with mu held.
+func (s *pings) drop(p *ping) {
 	if _, ok := s.all[p.nonce]; !ok {
 		return
 	}
@@ -89,5 +124,30 @@ func (s *pings) answered(payload []byte, now time.Time) {
 		return
 	}
 	delete(s.all, nonce)
-	p.answer <- max(now.Sub(p.sent)-time.Duration(delay)*time.Microsecond, 0)
+	if p == s.probing {
+		s.probing = nil
+	}
+	sample := max(now.Sub(p.sent)-time.Duration(delay)*time.Microsecond, 0)
+	s.measured(sample)
+	if p.answer != nil {
+		p.answer <- sample
+	}
+}
+
+// measured smooths one sample into the estimate, RFC 6298 section 2. mu is held.
+func (s *pings) measured(sample time.Duration) {
+	if s.rtt == 0 {
+		s.rtt, s.jitter = sample, sample/2
+		return
+	}
+	s.jitter += ((s.rtt - sample).Abs() - s.jitter) / 4
+	s.rtt += (sample - s.rtt) / 8
+}
+
+// estimate returns the smoothed round trip and its mean deviation; 0 before the
+// first measurement.
+func (s *pings) estimate() (rtt, jitter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rtt, s.jitter
 }

@@ -72,3 +72,18 @@ func helloThen(next func(rawConn)) func(*tls.Conn) {
 		next(c)
 	}
 }
+
+// quicFrames is the gateway's control stream, frame by frame.
+type quicFrames struct{ io.Reader }
+
+// frame reads one frame.
+func (c quicFrames) frame() (wire.Header, []byte, error) {
+	var hdr [wire.HeaderLen]byte
+	if _, err := io.ReadFull(c, hdr[:]); err != nil {
+		return wire.Header{}, nil, err
+	}
+	h, _ := wire.ParseHeader(hdr[:])
+	b := make([]byte, h.Length)
+	_, err := io.ReadFull(c, b)
+	return h, b, err
+}

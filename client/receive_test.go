@@ -73,7 +73,7 @@ func TestFramesThisClientDidNotAskForAreSkipped(t *testing.T) {
 		c.send(wire.Data, 0, []byte("through"))
 		_, _, _ = c.closed()
 	})})
-	c := dial(t, g, client.Options{})
+	c := dial(t, g, client.Options{Transport: client.TCP})
 	assert.Equal(t, "through", string(receive(t, c).Payload))
 	assert.Zero(t, c.Info().RTT)
 }

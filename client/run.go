@@ -34,7 +34,7 @@ func (c *Client) run(l *link) {
 		}
 		c.counters.reopened.Add(1)
 		if !c.use(next, Reopened) {
-			next.close(transport.Reason{Code: transport.Normal})
+			next.carrier.close(transport.Reason{Code: transport.Normal})
 		}
 		l = next
 	}

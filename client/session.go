@@ -2,6 +2,7 @@ package client
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,7 +11,6 @@ import (
 	"strait/proto/straitv1"
 	"strait/proto/wire"
 	"strait/transport"
-	"strait/transport/lane"
 	"strait/transport/outbox"
 )
 
@@ -22,8 +22,12 @@ type session struct {
 	// static
 	inbox    *inbox
 	counters *counters
-	goaway   func(State)
-	lane     *lane.Core
+	tell     func(State)
+	offered  func(*straitv1.UdpOffer) error // nil: no lane was asked for
+	lane     interface {
+		SetMaxMessage(n int)
+		Close(transport.Reason)
+	}
 
 	// set by the reader in Hello, before open is
 	id            transport.ID
@@ -37,10 +41,18 @@ type session struct {
 	// room holds a token when reliable messages have left the queue.
 	room chan struct{}
 
-	// owned by the reader
-	refused  bool // SERVER_HELLO was bad: nothing more is to be read
-	newest   []newest
+	// owned by the stream's reader
+	refused  bool   // SERVER_HELLO was bad: nothing more is to be read
 	redirect string // of the last GOAWAY
+
+	// datagrams is true while unreliable messages have a lane beside the stream.
+	datagrams atomic.Bool
+	// unwanted is true once another session was opened in the place of this one.
+	unwanted atomic.Bool
+
+	// guarded by mu
+	mu     sync.Mutex
+	newest []newest
 
 	why atomic.Pointer[transport.Reason] // the first reason for the end
 }
@@ -84,6 +96,12 @@ func (s *session) Hello(b []byte) {
 		s.idle = defaultIdle
 	}
 	s.lane.SetMaxMessage(s.maxReliable)
+	if o := m.GetUdp(); o != nil && s.offered != nil {
+		if err := s.offered(o); err != nil {
+			s.reject(transport.ProtocolError, "SERVER_HELLO: %v", err)
+			return
+		}
+	}
 	s.queue.Init(outbox.Config{ReliableBytes: max(s.sendBuffer, s.maxReliable+outbox.Overhead)})
 	s.open.Store(true)
 }
@@ -98,8 +116,8 @@ func (s *session) reject(c transport.Code, format string, args ...any) {
 	s.lane.Close(r)
 }
 
-// Control takes what the gateway says about the session. Without want_resume and
-// want_udp ACK and UDP_OFFER mean nothing to this client.
+// Control takes what the gateway says about the session. Without want_resume ACK
+// means nothing to this client, and UDP_OFFER nothing to one that wants no lane.
 func (s *session) Control(t transport.Control, payload []byte) error {
 	switch t {
 	case transport.ControlGoAway:
@@ -108,7 +126,7 @@ func (s *session) Control(t transport.Control, payload []byte) error {
 			return fmt.Errorf("GOAWAY does not parse: %w", err)
 		}
 		s.redirect = m.GetRedirect()
-		s.goaway(State{
+		s.tell(State{
 			Kind: GoingAway, Session: s.id, Redirect: s.redirect,
 			Deadline: time.Duration(m.GetDeadlineMs()) * time.Millisecond,
 			Err:      transport.Reason{Code: transport.Code(min(m.GetCode(), 0xffff)), Remote: true},
@@ -116,7 +134,11 @@ func (s *session) Control(t transport.Control, payload []byte) error {
 	case transport.ControlAck:
 		return parses(payload, &straitv1.Ack{}, "ACK")
 	case transport.ControlUDPOffer:
-		return parses(payload, &straitv1.UdpOffer{}, "UDP_OFFER")
+		m := &straitv1.UdpOffer{}
+		if err := parses(payload, m, "UDP_OFFER"); err != nil || s.offered == nil {
+			return err
+		}
+		return s.offered(m)
 	}
 	return nil
 }
@@ -128,9 +150,14 @@ func parses(payload []byte, m proto.Message, name string) error {
 	return nil
 }
 
-// Deliver puts messages into the inbox.
+// Deliver puts messages into the inbox. Beside the stream's reader those of a
+// companion may call it.
 func (s *session) Deliver(ms []transport.Message) int {
 	for i, m := range ms {
+		if s.unwanted.Load() {
+			m.Buf.Release()
+			continue
+		}
 		if m.Delivery == transport.Unreliable {
 			if s.stale(m.Channel, m.Seq) {
 				s.counters.stale.Add(1)
@@ -138,13 +165,11 @@ func (s *session) Deliver(ms []transport.Message) int {
 				continue
 			}
 		}
-		n := len(m.Buf.B)
 		taken, dropped := s.inbox.put(m)
 		s.counters.receiveDropped.Add(uint64(dropped))
 		if !taken {
 			return i
 		}
-		s.counters.received(m.Delivery, n)
 	}
 	return len(ms)
 }
@@ -152,6 +177,8 @@ func (s *session) Deliver(ms []transport.Message) int {
 // stale reports whether a newer message of the channel came before (RFC 1982, 16
 // bits), or the same one.
 func (s *session) stale(channel uint8, seq uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i := range s.newest {
 		if n := &s.newest[i]; n.channel == channel {
 			if int16(seq-n.seq) <= 0 {
@@ -173,11 +200,38 @@ func (s *session) Channels(dst []uint8) []uint8 {
 	return s.queue.Channels(dst)
 }
 
-// Pull gives queued messages to the writer.
+// Pull gives queued messages to the stream's writer; unreliable ones only while
+// they have no other lane.
 func (s *session) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
-	if !s.open.Load() {
+	if !s.open.Load() || d == transport.Unreliable && s.datagrams.Load() {
 		return dst
 	}
+	before := len(dst)
+	dst = s.pull(dst, d, channel, budget)
+	if d == transport.Unreliable {
+		dst = s.withoutLong(dst, before)
+	}
+	return dst
+}
+
+// withoutLong drops what was queued for a lane that could carry more than the
+// stream may.
+func (s *session) withoutLong(ms []transport.Message, from int) []transport.Message {
+	kept := ms[:from]
+	for _, m := range ms[from:] {
+		if len(m.Buf.B) > s.maxUnreliable {
+			m.Buf.Release()
+			s.counters.sendDropped.Add(1)
+			continue
+		}
+		kept = append(kept, m)
+	}
+	clear(ms[len(kept):])
+	return kept
+}
+
+// pull gives queued messages to any writer.
+func (s *session) pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
 	before := len(dst)
 	dst = s.queue.Pull(dst, d, channel, budget)
 	for _, m := range dst[before:] {
@@ -195,6 +249,12 @@ func (s *session) Pull(dst []transport.Message, d transport.Delivery, channel, b
 // Closing notes why nothing more arrives.
 func (s *session) Closing(r transport.Reason) { s.end(r) }
 
+// setDatagrams says whether unreliable messages have a lane beside the stream.
+func (s *session) setDatagrams(on bool) {
+	s.datagrams.Store(on)
+	s.counters.sendDropped.Add(uint64(s.queue.SetDatagrams(on)))
+}
+
 // Gone drops what was not written.
 func (s *session) Gone(transport.Reason) {
 	if !s.open.Load() {
@@ -208,13 +268,10 @@ func (s *session) Gone(transport.Reason) {
 // end keeps the first reason. Any goroutine.
 func (s *session) end(r transport.Reason) { s.why.CompareAndSwap(nil, &r) }
 
-// push queues a copy of payload, which is borrowed. queued is false when there is
-// no room, or the session has ended. The error is a *transport.TooLargeError.
-func (s *session) push(d transport.Delivery, channel uint8, payload []byte) (queued bool, err error) {
-	limit := s.maxReliable
-	if d == transport.Unreliable {
-		limit = s.maxUnreliable
-	}
+// push queues a copy of payload, which is borrowed and at most limit bytes long.
+// queued is false when there is no room, or the session has ended. The error is a
+// *transport.TooLargeError.
+func (s *session) push(d transport.Delivery, channel uint8, payload []byte, limit int) (queued bool, err error) {
 	if len(payload) > limit {
 		return false, &transport.TooLargeError{Size: len(payload), Max: limit, Delivery: d}
 	}

@@ -25,6 +25,11 @@ const (
 	Reconnecting
 	// Reopened: there is a new session. Nothing of the old one was kept.
 	Reopened
+	// LaneBound: unreliable messages go by sealed UDP from now on.
+	LaneBound
+	// LaneLost: they go by TCP again, for the reason in Err, until the gateway has made
+	// another offer.
+	LaneLost
 	// Closed: the client has ended for the reason in Err. The last one.
 	Closed
 )
@@ -42,6 +47,10 @@ func (k StateKind) String() string {
 		return "reconnecting"
 	case Reopened:
 		return "reopened"
+	case LaneBound:
+		return "lane bound"
+	case LaneLost:
+		return "lane lost"
 	case Closed:
 		return "closed"
 	}

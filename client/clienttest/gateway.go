@@ -1,8 +1,8 @@
 // Package clienttest is a gateway small enough to test programs that use the
-// client: it speaks WIRE.md sections 2 to 4 on TLS over TCP, echoes, and does
-// what a test tells it to.
+// client: it speaks WIRE.md on TLS over TCP, on QUIC and on sealed UDP, echoes, and
+// does what a test tells it to.
 //
-// It owns its listener, its certificate and its sessions. It has no limits, no
+// It owns its listeners, its certificate and its sessions. It has no limits, no
 // authentication and no game logic, and is never for production.
 //
 //  1. [New] listens and serves; [Gateway.Addr] and [Gateway.Pin] are what
@@ -13,6 +13,7 @@
 package clienttest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -26,8 +27,11 @@ import (
 	"sync"
 	"time"
 
+	quicgo "github.com/quic-go/quic-go"
+
 	"strait/proto/straitv1"
 	"strait/transport"
+	"strait/udp"
 )
 
 // Config says what a Gateway does. Zero is an echo on a free loopback port.
@@ -35,6 +39,11 @@ type Config struct {
 	// Listener is where to accept connections, without TLS; nil is a free port of
 	// 127.0.0.1. The Gateway closes it.
 	Listener net.Listener
+	// PacketConn is where to serve QUIC beside it; nil is nowhere. The Gateway closes
+	// it. See Listen.
+	PacketConn net.PacketConn
+	// UDP offers a lane of sealed UDP to who asks for one, on a free port of 127.0.0.1.
+	UDP bool
 	// TLS may change the configuration of the server before it is used.
 	TLS func(*tls.Config)
 	// Hello may change the SERVER_HELLO, or refuse the client with a
@@ -50,6 +59,26 @@ type Config struct {
 	// Raw takes over a connection after its TLS handshake; nothing else is called
 	// then, and the connection is closed when it returns.
 	Raw func(*tls.Conn)
+	// RawQUIC is Raw for a QUIC connection.
+	RawQUIC func(*quicgo.Conn)
+}
+
+// Listen returns a listener and a UDP socket with the same free port of 127.0.0.1.
+func Listen() (net.Listener, net.PacketConn, error) {
+	for tries := 0; ; tries++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, nil, err
+		}
+		p, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, p, nil
+		}
+		_ = l.Close()
+		if tries == 10 {
+			return nil, nil, err
+		}
+	}
 }
 
 // Gateway is a running gateway.
@@ -59,6 +88,9 @@ type Gateway struct {
 	tls      *tls.Config
 	leaf     *x509.Certificate
 	work     sync.WaitGroup
+	overQUIC *quicServer // nil without
+
+	lanes *udp.Service // nil without
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
@@ -91,6 +123,21 @@ func New(c Config) (*Gateway, error) {
 	if c.TLS != nil {
 		c.TLS(g.tls)
 	}
+	if c.UDP {
+		g.lanes, err = udp.Listen(context.Background(), "127.0.0.1:0", udp.Config{Pool: buffers})
+		if err != nil {
+			_ = c.Listener.Close()
+			return nil, err
+		}
+	}
+	if c.PacketConn != nil {
+		g.overQUIC, err = g.serveQUIC(c.PacketConn)
+		if err != nil {
+			_ = c.Listener.Close()
+			_ = c.PacketConn.Close()
+			return nil, err
+		}
+	}
 	g.work.Go(g.accept)
 	return g, nil
 }
@@ -115,7 +162,7 @@ func (g *Gateway) Roots() *x509.CertPool {
 	return pool
 }
 
-// Accepted is how many connections came so far.
+// Accepted is how many TCP connections came so far.
 func (g *Gateway) Accepted() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -131,8 +178,19 @@ func (g *Gateway) Close() error {
 		_ = c.Close()
 	}
 	g.mu.Unlock()
+	if g.overQUIC != nil {
+		g.overQUIC.close()
+	}
 	g.work.Wait()
+	g.StopUDP()
 	return err
+}
+
+// StopUDP ends the lanes of sealed UDP at once; their sessions go on.
+func (g *Gateway) StopUDP() {
+	if g.lanes != nil {
+		_ = g.lanes.Close()
+	}
 }
 
 func (g *Gateway) accept() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -28,10 +29,20 @@ type Session struct {
 	ID transport.ID
 
 	gateway *Gateway
+	// lane is what carries the session: core over TLS, the connection itself over QUIC.
+	lane interface {
+		Control(t transport.Control, payload []byte)
+		Close(r transport.Reason)
+	}
+	wake func()
+	cut  func()
+
 	conn    *tls.Conn
 	raw     net.Conn
 	core    *lane.Core
 	queue   *outbox.Queue
+	sealed  atomic.Pointer[transport.Lane] // nil without
+	bound   atomic.Bool                    // sealed carries messages
 	wakes   chan struct{}
 	resumed chan struct{}
 	wrote   chan struct{} // closed when the writer has ended
@@ -49,6 +60,14 @@ func newSession(g *Gateway, conn *tls.Conn, raw net.Conn) *Session {
 	s.core = lane.New(lane.Config{
 		Role: lane.Gateway, MaxMessage: 1 << 20, Pool: buffers, Resume: func() { signal(s.resumed) },
 	}, peer{s})
+	s.lane = s.core
+	s.wake = func() {
+		signal(s.wakes)
+		if l := s.sealed.Load(); l != nil {
+			(*l).Wake()
+		}
+	}
+	s.cut = func() { _ = raw.Close() }
 	return s
 }
 
@@ -64,24 +83,22 @@ func (s *Session) GoAway(code transport.Code, deadline time.Duration, redirect s
 		Code: uint32(code), DeadlineMs: uint32(deadline.Milliseconds()), Redirect: redirect,
 	})
 	if err == nil {
-		s.core.Control(transport.ControlGoAway, b)
+		s.lane.Control(transport.ControlGoAway, b)
 		s.wake()
 	}
 }
 
 // Close sends what is queued, then CLOSE.
 func (s *Session) Close(r transport.Reason) {
-	s.core.Close(r)
+	s.lane.Close(r)
 	s.wake()
 }
 
 // Cut ends the connection without CLOSE.
-func (s *Session) Cut() { _ = s.raw.Close() }
+func (s *Session) Cut() { s.cut() }
 
 // Done is closed when the connection has ended.
 func (s *Session) Done() <-chan struct{} { return s.over }
-
-func (s *Session) wake() { signal(s.wakes) }
 
 func signal(c chan struct{}) {
 	select {
@@ -96,6 +113,9 @@ func (s *Session) run() {
 	s.read()
 	_ = s.raw.Close()
 	s.core.End(transport.Reason{Code: transport.Idle, Lost: true})
+	if l := s.sealed.Load(); l != nil {
+		(*l).Close(transport.Reason{Code: transport.Normal})
+	}
 	close(s.over)
 	writer.Wait()
 	s.queue.Drop()
@@ -175,7 +195,7 @@ type peer struct{ *Session }
 func (p peer) Hello(b []byte) {
 	ask := &straitv1.ClientHello{}
 	if err := proto.Unmarshal(b, ask); err != nil {
-		p.core.Close(transport.Because(transport.ProtocolError, "CLIENT_HELLO does not parse: %v", err))
+		p.lane.Close(transport.Because(transport.ProtocolError, "CLIENT_HELLO does not parse: %v", err))
 		return
 	}
 	p.ClientHello = ask
@@ -184,20 +204,23 @@ func (p peer) Hello(b []byte) {
 		Version: 1, SessionId: p.ID[:], MaxMessageBytes: 65536, MaxUnreliableBytes: 1100,
 		IdleTimeoutMs: 30000, ServerTimeUs: uint64(time.Now().UnixMicro()),
 	}
+	if p.gateway.lanes != nil && ask.GetWantUdp() {
+		p.offer(answer)
+	}
 	if p.gateway.config.Hello != nil {
 		if err := p.gateway.config.Hello(ask, answer); err != nil {
 			r := transport.Because(transport.Internal, "%v", err)
 			_ = errors.As(err, &r)
-			p.core.Close(r)
+			p.lane.Close(r)
 			return
 		}
 	}
 	b, err := proto.Marshal(answer)
 	if err != nil {
-		p.core.Close(transport.Because(transport.Internal, "%v", err))
+		p.lane.Close(transport.Because(transport.Internal, "%v", err))
 		return
 	}
-	p.core.Control(transport.ControlServerHello, b)
+	p.lane.Control(transport.ControlServerHello, b)
 }
 
 func (p peer) Control(transport.Control, []byte) error { return nil }
@@ -219,6 +242,9 @@ func (p peer) Deliver(ms []transport.Message) int {
 func (p peer) Channels(dst []uint8) []uint8 { return p.queue.Channels(dst) }
 
 func (p peer) Pull(dst []transport.Message, d transport.Delivery, channel, budget int) []transport.Message {
+	if d == transport.Unreliable && p.bound.Load() {
+		return dst
+	}
 	return p.queue.Pull(dst, d, channel, budget)
 }
 

@@ -1,0 +1,19 @@
+package client
+
+import (
+	"net"
+	"syscall"
+)
+
+// forbidFragments turns IP fragmentation off (WIRE.md section 6.3).
+func forbidFragments(u *net.UDPConn) {
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) {
+		// One of the two is of the other family.
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_MTU_DISCOVER, syscall.IP_PMTUDISC_DO)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, syscall.IPV6_MTU_DISCOVER, syscall.IPV6_PMTUDISC_DO)
+	})
+}
