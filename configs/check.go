@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -18,6 +17,9 @@ const (
 	nameUDP          = Prefix + "UDP_ADDR"
 	nameQUIC         = Prefix + "QUIC_ADDR"
 	nameAdmin        = Prefix + "ADMIN_ADDR"
+	nameStreamWindow = Prefix + "QUIC_STREAM_WINDOW_BYTES"
+	nameConnWindow   = Prefix + "QUIC_CONN_WINDOW_BYTES"
+	nameNode         = Prefix + "NODE_ID"
 	nameCert         = Prefix + "TLS_CERT_FILE"
 	nameKey          = Prefix + "TLS_KEY_FILE"
 	nameMinVersion   = Prefix + "TLS_MIN_VERSION"
@@ -39,6 +41,7 @@ const (
 // have no problem of their own, so that one mistake is told once.
 func (l *loader) relations() {
 	l.transports()
+	l.lanes()
 	l.distinct(nameTCP, l.config.Listen.TCP, nameAdmin, l.config.Listen.Admin)
 	l.distinct(nameUDP, l.config.Listen.UDP, nameQUIC, l.config.Listen.QUIC)
 	l.tls()
@@ -46,28 +49,33 @@ func (l *loader) relations() {
 	l.sizes()
 }
 
-// transports refuses a gateway that nobody could reach.
+// transports refuses a gateway that nobody could reach. Sealed UDP alone does not
+// count: it belongs to sessions on TCP.
 func (l *loader) transports() {
-	byKey := fields(l.config)
-	var here, absent []string
-	for _, v := range variables() {
-		if v.key == strings.TrimPrefix(nameAdmin, Prefix) || byKey[v.key].Type() != reflect.TypeFor[Addr]() {
-			continue
-		}
-		if v.absent != "" {
-			absent = append(absent, v.absent)
-			continue
-		}
-		if !l.ok(v.name()) || !byKey[v.key].Interface().(Addr).Off() {
-			return
-		}
-		here = append(here, v.name())
+	if l.ok(nameTCP, nameQUIC) && l.config.Listen.TCP.Off() && l.config.Listen.QUIC.Off() {
+		l.add(nameTCP, &Problem{
+			Reason: "no transport is on: " + nameTCP + " and " + nameQUIC + " are both off",
+			Want:   "an address such as :7777 in one of them",
+		})
 	}
-	p := &Problem{Reason: "no transport is on", Want: "an address such as :7777"}
-	if len(absent) > 0 {
-		p.Reason += " (this version has no " + strings.Join(absent, " and no ") + ")"
+}
+
+// lanes refuses sealed UDP that no session could have: it belongs to those on TCP.
+// Unasked for, it is left out.
+func (l *loader) lanes() {
+	c := l.config
+	if !l.ok(nameTCP, nameUDP) || !c.Listen.TCP.Off() || c.Listen.UDP.Off() {
+		return
 	}
-	l.add(here[0], p)
+	if c.Given(nameUDP) {
+		l.add(nameUDP, &Problem{
+			Reason: "sealed UDP is for sessions on TLS over TCP, and " + nameTCP + " is off",
+			Want:   "off, or an address in " + nameTCP,
+		})
+		return
+	}
+	c.Listen.UDP = off
+	c.note(nameUDP, "off, because "+nameTCP+" is")
 }
 
 // distinct refuses two addresses that cannot both be listened on. Host names are
@@ -179,6 +187,12 @@ func (l *loader) sizes() {
 		l.add(name, &Problem{
 			Reason: fmt.Sprintf("a message of %s (%d) would not fit into %s (%d)", nameMaxMessage, g.MaxMessage, nameSendBuffer, g.SendBuffer),
 			Want:   want,
+		})
+	}
+	if q := &l.config.QUIC; l.ok(nameStreamWindow, nameConnWindow) && q.ConnWindow < q.StreamWindow {
+		l.add(nameConnWindow, &Problem{
+			Reason: fmt.Sprintf("less than one stream may send (%s, %d)", nameStreamWindow, q.StreamWindow),
+			Want:   fmt.Sprintf("at least %d", q.StreamWindow),
 		})
 	}
 	if l.ok(nameSendBuffer, nameBufferBudget) && g.BufferBudget != 0 && g.BufferBudget < g.SendBuffer {

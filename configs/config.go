@@ -16,6 +16,9 @@ const Prefix = "STRAIT_"
 type Config struct {
 	Listen   Listen
 	TLS      TLS
+	UDP      UDP
+	QUIC     QUIC
+	Fleet    Fleet
 	Upstream Upstream
 	Gateway  Gateway
 	Log      Log
@@ -93,7 +96,7 @@ const (
 // groups returns the structs whose fields carry variables, in the order of the
 // reference.
 func (c *Config) groups() []any {
-	return []any{&c.Listen, &c.TLS, &c.Upstream, &c.Gateway, &c.Log}
+	return []any{&c.Listen, &c.TLS, &c.UDP, &c.QUIC, &c.Fleet, &c.Upstream, &c.Gateway, &c.Log}
 }
 
 // Given reports whether the environment set the variable of that full name to

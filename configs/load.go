@@ -102,7 +102,11 @@ func (l *loader) names() {
 // be that of a secret.
 func (l *loader) unknown(name, value string) {
 	p := &Problem{Variable: name, Reason: "there is no such variable"}
-	near := nearest(strings.ToUpper(strings.TrimPrefix(name, Prefix)), keys())
+	key := strings.ToUpper(strings.TrimPrefix(name, Prefix))
+	near := nearest(key, keys())
+	if port, is := strings.CutSuffix(key, "_PORT"); is && slices.Contains(keys(), port+"_ADDR") {
+		near = port + "_ADDR"
+	}
 	switch {
 	case injectedByOther.MatchString(name), strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://"):
 		p.Reason += "; it looks like one that Kubernetes sets for a service whose name begins with strait-"
@@ -210,16 +214,5 @@ func (l *loader) settle() {
 	if given := c.Gateway.QueueSize; given&(given-1) != 0 {
 		c.Gateway.QueueSize = 1 << bits.Len64(uint64(given))
 		c.note(nameQueueSize, fmt.Sprintf("%d, rounded up to a power of two", given))
-	}
-	byKey := fields(c)
-	for _, v := range variables() {
-		if v.absent == "" {
-			continue
-		}
-		if addr := byKey[v.key].Interface().(Addr); !addr.Off() {
-			text := "left out: this version has no " + v.absent
-			c.note(v.name(), text)
-			l.notices = append(l.notices, Notice{[]string{v.name()}, fmt.Sprintf("%s %s", addr, text)})
-		}
 	}
 }

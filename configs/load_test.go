@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,29 @@ var contract = [][2]string{
 	{"STRAIT_TLS_KEY_FILE", ""},
 	{"STRAIT_TLS_MIN_VERSION", "1.3"},
 	{"STRAIT_TLS_CIPHER_SUITES", ""},
+	{"STRAIT_UDP_ADVERTISE", ""},
+	{"STRAIT_UDP_SOCKETS", "1"},
+	{"STRAIT_UDP_TOKEN_LIFETIME", "30s"},
+	{"STRAIT_UDP_AEADS", "aes128gcm,chacha20poly1305"},
+	{"STRAIT_UDP_RETRY", "auto"},
+	{"STRAIT_UDP_READ_BUFFER_BYTES", "4194304"},
+	{"STRAIT_UDP_WRITE_BUFFER_BYTES", "1048576"},
+	{"STRAIT_UDP_BATCH", "on"},
+	{"STRAIT_QUIC_DATAGRAMS", "on"},
+	{"STRAIT_QUIC_RETRY", "auto"},
+	{"STRAIT_QUIC_HANDSHAKE_TIMEOUT", "0s"},
+	{"STRAIT_QUIC_IDLE_TIMEOUT", "0s"},
+	{"STRAIT_QUIC_KEEPALIVE", "0s"},
+	{"STRAIT_QUIC_STREAM_WINDOW_BYTES", "131072"},
+	{"STRAIT_QUIC_CONN_WINDOW_BYTES", "524288"},
+	{"STRAIT_QUIC_MAX_STREAMS", "256"},
+	{"STRAIT_QUIC_GSO", "on"},
+	{"STRAIT_QUIC_READ_BUFFER_BYTES", "7340032"},
+	{"STRAIT_QUIC_WRITE_BUFFER_BYTES", "7340032"},
+	{"STRAIT_QUIC_QLOG_DIR", ""},
+	{"STRAIT_QUIC_QLOG_EVERY", "100"},
+	{"STRAIT_FLEET_KEY_FILE", ""},
+	{"STRAIT_NODE_ID", ""},
 	{"STRAIT_UPSTREAM", "echo"},
 	{"STRAIT_UPSTREAM_STREAMS", "2"},
 	{"STRAIT_UPSTREAM_GRACE", "10s"},
@@ -71,35 +96,60 @@ func TestDefaultsAreTheContract(t *testing.T) {
 
 func TestEveryVariableIsDecoded(t *testing.T) {
 	cert, key := writePair(t, time.Now().Add(24*time.Hour))
+	fleet := filepath.Join(t.TempDir(), "fleet.key")
+	require.NoError(t, os.WriteFile(fleet, []byte(strings.Repeat("0a", 32)+"\n"), 0o600))
 	environ := map[string]string{
-		"STRAIT_TCP_ADDR":            "[::1]:1777",
-		"STRAIT_UDP_ADDR":            "10.0.0.1:1778",
-		"STRAIT_QUIC_ADDR":           "edge.example:https",
-		"STRAIT_ADMIN_ADDR":          "off",
-		"STRAIT_TLS_CERT_FILE":       cert,
-		"STRAIT_TLS_KEY_FILE":        key,
-		"STRAIT_TLS_MIN_VERSION":     "1.2",
-		"STRAIT_TLS_CIPHER_SUITES":   "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-		"STRAIT_UPSTREAM":            "link+tls://logic-1:7900,link+unix:///run/logic.sock",
-		"STRAIT_UPSTREAM_STREAMS":    "64",
-		"STRAIT_UPSTREAM_GRACE":      "1m30s",
-		"STRAIT_UPSTREAM_CA_FILE":    cert,
-		"STRAIT_UPSTREAM_CERT_FILE":  cert,
-		"STRAIT_UPSTREAM_KEY_FILE":   key,
-		"STRAIT_CLIENT_ROUTE":        "on",
-		"STRAIT_TCP_LOOP":            "off",
-		"STRAIT_SHARDS":              "4",
-		"STRAIT_QUEUE_SIZE":          "64",
-		"STRAIT_MAX_SESSIONS":        "100",
-		"STRAIT_MAX_HANDSHAKES":      "10",
-		"STRAIT_MAX_MESSAGE_BYTES":   "16384",
-		"STRAIT_SEND_BUFFER_BYTES":   "16384",
-		"STRAIT_BUFFER_BUDGET_BYTES": "1099511627776", // more than 32 bits hold
-		"STRAIT_OPEN_TIMEOUT":        "1m",
-		"STRAIT_IDLE_TIMEOUT":        "1h",
-		"STRAIT_DRAIN_TIMEOUT":       "100ms",
-		"STRAIT_LOG_LEVEL":           "debug",
-		"STRAIT_LOG_FORMAT":          "json",
+		"STRAIT_TCP_ADDR":                 "[::1]:1777",
+		"STRAIT_UDP_ADDR":                 "10.0.0.1:1778",
+		"STRAIT_QUIC_ADDR":                "edge.example:https",
+		"STRAIT_ADMIN_ADDR":               "off",
+		"STRAIT_TLS_CERT_FILE":            cert,
+		"STRAIT_TLS_KEY_FILE":             key,
+		"STRAIT_TLS_MIN_VERSION":          "1.2",
+		"STRAIT_TLS_CIPHER_SUITES":        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+		"STRAIT_UDP_ADVERTISE":            "edge.example:17778",
+		"STRAIT_UDP_SOCKETS":              "64",
+		"STRAIT_UDP_TOKEN_LIFETIME":       "10m",
+		"STRAIT_UDP_AEADS":                "chacha20poly1305,aes128gcm",
+		"STRAIT_UDP_RETRY":                "always",
+		"STRAIT_UDP_READ_BUFFER_BYTES":    "65536",
+		"STRAIT_UDP_WRITE_BUFFER_BYTES":   "65536",
+		"STRAIT_UDP_BATCH":                "off",
+		"STRAIT_QUIC_DATAGRAMS":           "off",
+		"STRAIT_QUIC_RETRY":               "off",
+		"STRAIT_QUIC_HANDSHAKE_TIMEOUT":   "100ms",
+		"STRAIT_QUIC_IDLE_TIMEOUT":        "1h",
+		"STRAIT_QUIC_KEEPALIVE":           "15s",
+		"STRAIT_QUIC_STREAM_WINDOW_BYTES": "16384",
+		"STRAIT_QUIC_CONN_WINDOW_BYTES":   "67108864",
+		"STRAIT_QUIC_MAX_STREAMS":         "0",
+		"STRAIT_QUIC_GSO":                 "off",
+		"STRAIT_QUIC_READ_BUFFER_BYTES":   "1073741824",
+		"STRAIT_QUIC_WRITE_BUFFER_BYTES":  "65536",
+		"STRAIT_QUIC_QLOG_DIR":            filepath.Dir(fleet),
+		"STRAIT_QUIC_QLOG_EVERY":          "1",
+		"STRAIT_FLEET_KEY_FILE":           fleet,
+		"STRAIT_NODE_ID":                  "edge-1.eu_west",
+		"STRAIT_UPSTREAM":                 "link+tls://logic-1:7900,link+unix:///run/logic.sock",
+		"STRAIT_UPSTREAM_STREAMS":         "64",
+		"STRAIT_UPSTREAM_GRACE":           "1m30s",
+		"STRAIT_UPSTREAM_CA_FILE":         cert,
+		"STRAIT_UPSTREAM_CERT_FILE":       cert,
+		"STRAIT_UPSTREAM_KEY_FILE":        key,
+		"STRAIT_CLIENT_ROUTE":             "on",
+		"STRAIT_TCP_LOOP":                 "off",
+		"STRAIT_SHARDS":                   "4",
+		"STRAIT_QUEUE_SIZE":               "64",
+		"STRAIT_MAX_SESSIONS":             "100",
+		"STRAIT_MAX_HANDSHAKES":           "10",
+		"STRAIT_MAX_MESSAGE_BYTES":        "16384",
+		"STRAIT_SEND_BUFFER_BYTES":        "16384",
+		"STRAIT_BUFFER_BUDGET_BYTES":      "1099511627776", // more than 32 bits hold
+		"STRAIT_OPEN_TIMEOUT":             "1m",
+		"STRAIT_IDLE_TIMEOUT":             "1h",
+		"STRAIT_DRAIN_TIMEOUT":            "100ms",
+		"STRAIT_LOG_LEVEL":                "debug",
+		"STRAIT_LOG_FORMAT":               "json",
 	}
 	require.Len(t, environ, len(contract))
 	var lines []string
@@ -116,6 +166,11 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 	assert.Equal(t, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, c.TLS.Policy(nil).CipherSuites)
 	assert.Equal(t, uint16(tls.VersionTLS12), c.TLS.Policy(nil).MinVersion)
 	assert.Equal(t, int64(1)<<40, c.Gateway.BufferBudget)
+	assert.Equal(t, configs.AEADs{2, 1}, c.UDP.AEADs)
+	assert.Equal(t, "edge-1.eu_west", c.Fleet.Node())
+	ring, err := c.Fleet.Keys()
+	require.NoError(t, err)
+	assert.Len(t, ring.Derive("x"), 1)
 	assert.Equal(t, configs.Backends{
 		{Scheme: "link+tls", Network: "tcp", Address: "logic-1:7900", TLS: true},
 		{Scheme: "link+unix", Network: "unix", Address: "/run/logic.sock"},
@@ -170,7 +225,25 @@ func TestWrongValues(t *testing.T) {
 		{"STRAIT_LOG_LEVEL=info+1", "STRAIT_LOG_LEVEL", "want debug, info, warn or error"},
 		{"STRAIT_LOG_FORMAT=xml", "STRAIT_LOG_FORMAT", "want text or json"},
 
-		{"STRAIT_TCP_ADDR=off", "STRAIT_TCP_ADDR", "no transport is on (this version has no sealed UDP and no QUIC); want an address such as :7777"},
+		{"STRAIT_TCP_ADDR=off STRAIT_QUIC_ADDR=off", "STRAIT_TCP_ADDR", "no transport is on: STRAIT_TCP_ADDR and STRAIT_QUIC_ADDR are both off; want an address such as :7777"},
+		{"STRAIT_TCP_ADDR=off STRAIT_UDP_ADDR=:7778", "STRAIT_UDP_ADDR", "sealed UDP is for sessions on TLS over TCP, and STRAIT_TCP_ADDR is off"},
+		{"STRAIT_UDP_ADVERTISE=edge.example", "STRAIT_UDP_ADVERTISE", "the port is missing"},
+		{"STRAIT_UDP_ADVERTISE=:0", "STRAIT_UDP_ADVERTISE", "port 0 cannot be reached"},
+		{"STRAIT_UDP_SOCKETS=65", "STRAIT_UDP_SOCKETS", "from 1 to 64"},
+		{"STRAIT_UDP_AEADS=aes256gcm", "STRAIT_UDP_AEADS", `there is no "aes256gcm"; want a list of aes128gcm`},
+		{"STRAIT_UDP_AEADS=aes128gcm,aes128gcm", "STRAIT_UDP_AEADS", "listed twice"},
+		{"STRAIT_UDP_AEADS=aes128gcm,", "STRAIT_UDP_AEADS", "an item of the list is empty"},
+		{"STRAIT_UDP_RETRY=on", "STRAIT_UDP_RETRY", "want auto, always or off"},
+		{"STRAIT_UDP_TOKEN_LIFETIME=0s", "STRAIT_UDP_TOKEN_LIFETIME", "from 1s to 10m"},
+		{"STRAIT_UDP_READ_BUFFER_BYTES=1", "STRAIT_UDP_READ_BUFFER_BYTES", "from 65536 to"},
+		{"STRAIT_QUIC_CONN_WINDOW_BYTES=32768", "STRAIT_QUIC_CONN_WINDOW_BYTES", "want at least 131072"},
+		{"STRAIT_QUIC_IDLE_TIMEOUT=10ms", "STRAIT_QUIC_IDLE_TIMEOUT", "0s (`STRAIT_IDLE_TIMEOUT`) or a duration from 1s"},
+		{"STRAIT_QUIC_QLOG_DIR=/nowhere", "STRAIT_QUIC_QLOG_DIR", "no such file or directory"},
+		{"STRAIT_QUIC_QLOG_DIR=" + key, "STRAIT_QUIC_QLOG_DIR", "is a file, not a folder"},
+		{"STRAIT_FLEET_KEY_FILE=" + key, "STRAIT_FLEET_KEY_FILE", "a fleet key is 64 hex digits"},
+		{"STRAIT_FLEET_KEY_FILE=/nowhere", "STRAIT_FLEET_KEY_FILE", "cannot be read: no such file or directory"},
+		{"STRAIT_NODE_ID=edge/1", "STRAIT_NODE_ID", "a character that a name may not have"},
+		{"STRAIT_NODE_ID=" + strings.Repeat("x", 65), "STRAIT_NODE_ID", "longer than 64"},
 		{"STRAIT_ADMIN_ADDR=:7777", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7777 already"},
 		{"STRAIT_TCP_ADDR=0.0.0.0:7780", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7780 already"},
 		{"STRAIT_UDP_ADDR=:7777", "STRAIT_QUIC_ADDR", "STRAIT_UDP_ADDR listens at port 7777 already"},
@@ -283,13 +356,10 @@ func TestKubernetesVariablesAreIgnored(t *testing.T) {
 	assert.Contains(t, notices[0].String(), "belongs in STRAIT_TCP_ADDR", "who sets a port by hand learns where it goes")
 }
 
-func TestAbsentTransportsAreLeftOutWithNotice(t *testing.T) {
-	c, notices, err := configs.Load(nil)
-	require.NoError(t, err)
-	require.Len(t, notices, 2)
-	assert.Equal(t, "STRAIT_UDP_ADDR: :7778 left out: this version has no sealed UDP", notices[0].String())
-	assert.Equal(t, []string{"STRAIT_QUIC_ADDR"}, notices[1].Variables)
-	assert.Contains(t, value(t, c, "STRAIT_UDP_ADDR").Note, "left out")
+func TestSealedUDPNeedsTCP(t *testing.T) {
+	c := load(t, "STRAIT_TCP_ADDR=off")
+	assert.True(t, c.Listen.UDP.Off())
+	assert.Equal(t, "off, because STRAIT_TCP_ADDR is", value(t, c, "STRAIT_UDP_ADDR").Note)
 }
 
 func TestQueueSizeIsRoundedUp(t *testing.T) {

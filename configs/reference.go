@@ -21,11 +21,7 @@ func Reference() string {
 			if d := given[v.name()]; d != "" {
 				value = "`" + d + "`"
 			}
-			doc := v.doc
-			if v.absent != "" {
-				doc += " This version has no " + v.absent + " yet: the address is checked and left out, with a log line."
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name(), value, v.rule.accepts, doc)
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", v.name(), value, v.rule.accepts, v.doc)
 		}
 	}
 	fmt.Fprintf(&b, referenceTail, ownFiles, unknownMemory/4)

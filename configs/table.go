@@ -14,10 +14,6 @@ type variable struct {
 	key  string // without Prefix
 	rule rule
 	doc  string // Markdown, on one line
-
-	// absent names the transport that the variable belongs to if this version does
-	// not have it: the value is checked and then left out with a notice.
-	absent string
 }
 
 func (v variable) name() string { return Prefix + v.key }
@@ -43,8 +39,8 @@ func sections() []section {
 			intro: "At least one transport must be on. Without a host, all addresses of the machine are meant, IPv4 and IPv6. Two addresses of the same protocol may not be the same.",
 			variables: []variable{
 				{key: "TCP_ADDR", rule: address(), doc: "Where players connect with TLS over TCP."},
-				{key: "UDP_ADDR", rule: address(), absent: "sealed UDP", doc: "Where players' sealed UDP lanes arrive (UDP)."},
-				{key: "QUIC_ADDR", rule: address(), absent: "QUIC", doc: "Where players connect with QUIC (UDP)."},
+				{key: "UDP_ADDR", rule: address(), doc: "Where players' sealed UDP lanes arrive (UDP)."},
+				{key: "QUIC_ADDR", rule: address(), doc: "Where players connect with QUIC (UDP)."},
 				{key: "ADMIN_ADDR", rule: address(), doc: "Where health, metrics, the session list and profiles are served over plain HTTP. It has no authentication: keep it off public networks."},
 				{key: "TCP_LOOP", rule: rule{accepts: "on or off"}, doc: "Whether open TCP connections live on event loops (Linux), without a goroutine each. Off is the portable path, the same to players and game logic."},
 			},
@@ -57,6 +53,46 @@ func sections() []section {
 				{key: "TLS_KEY_FILE", rule: file("the certificate's key, not encrypted"), doc: "The certificate's private key. Goes with `STRAIT_TLS_CERT_FILE`. The path is printed, the contents never are."},
 				{key: "TLS_MIN_VERSION", rule: rule{accepts: "1.2 or 1.3"}, doc: "The oldest version of TLS that is spoken. Allow 1.2 only for clients that have nothing better."},
 				{key: "TLS_CIPHER_SUITES", rule: rule{accepts: "IANA names of secure suites of TLS 1.2, separated by commas"}, doc: "The suites of TLS 1.2, in no order of preference; none: Go's own choice. Only with `STRAIT_TLS_MIN_VERSION=1.2`: the suites of TLS 1.3 cannot be chosen. At least one must suit the certificate's key. There are " + strings.Join(suiteNames(), ", ") + "."},
+			},
+		},
+		{
+			title: "Sealed UDP",
+			intro: "Unreliable lanes for sessions on TLS over TCP whose clients ask for one. What each mechanism stops is in [security.md](security.md).",
+			variables: []variable{
+				{key: "UDP_ADVERTISE", rule: rule{accepts: "host:port, [ipv6]:port or :port"}, doc: "The address that clients are told to send to, where it is not the one that is listened on: behind NAT or a load balancer. Without a host, the one that the client dialled is meant; none: the port of `STRAIT_UDP_ADDR`."},
+				{key: "UDP_SOCKETS", rule: integer(1, 64), doc: "Sockets that share the port, each with a reader of its own (SO_REUSEPORT). More than one pays only where one reader has a core full of work."},
+				{key: "UDP_TOKEN_LIFETIME", rule: duration(time.Second, 10*time.Minute), doc: "How long an offer of a lane is good until its first use."},
+				{key: "UDP_AEADS", rule: rule{accepts: "a list of aes128gcm and chacha20poly1305, separated by commas"}, doc: "The ciphers that lanes may use. The client's order of preference decides."},
+				{key: "UDP_RETRY", rule: oneOf(RetryAuto, RetryAlways, RetryOff), doc: "When a client must prove its address with a cookie before its HELLO is looked at: under load, always or never."},
+				{key: "UDP_READ_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The receive buffer that each socket asks for. What the system grants is logged, with the limit to raise if it is less."},
+				{key: "UDP_WRITE_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The send buffer that each socket asks for, likewise."},
+				{key: "UDP_BATCH", rule: rule{accepts: "on or off"}, doc: "Whether many datagrams are read and written with one system call (Linux). Off is the portable path, the same to players and game logic."},
+			},
+		},
+		{
+			title: "QUIC",
+			intro: "Certificate, versions and client proof are those of TLS above. The sum of windows is what one client can make the gateway hold: [operations.md](operations.md#memory-of-quic).",
+			variables: []variable{
+				{key: "QUIC_DATAGRAMS", rule: rule{accepts: "on or off"}, doc: "Whether unreliable messages travel as QUIC datagrams. Off: on the control stream, the newest of each channel only."},
+				{key: "QUIC_RETRY", rule: oneOf(RetryAuto, RetryAlways, RetryOff), doc: "When a client must prove its address with a Retry, which costs a round trip: under load, always or never."},
+				{key: "QUIC_HANDSHAKE_TIMEOUT", rule: zeroOrDuration("`STRAIT_OPEN_TIMEOUT`", 100*time.Millisecond, time.Minute), doc: "How long a handshake may go without a packet."},
+				{key: "QUIC_IDLE_TIMEOUT", rule: zeroOrDuration("`STRAIT_IDLE_TIMEOUT`", time.Second, time.Hour), doc: "After how long without a packet the connection is given up. Clients that offer less get less."},
+				{key: "QUIC_KEEPALIVE", rule: zeroOrDuration("none: the gateway's own PINGs", time.Second, time.Hour), doc: "How often QUIC itself keeps a quiet connection, and the NAT in front of it, alive."},
+				{key: "QUIC_STREAM_WINDOW_BYTES", rule: integer(16*kib, 16*mib), doc: "What a client may send on one stream before it is read."},
+				{key: "QUIC_CONN_WINDOW_BYTES", rule: integer(32*kib, 64*mib), doc: "The same for all streams of a connection. At least `STRAIT_QUIC_STREAM_WINDOW_BYTES`."},
+				{key: "QUIC_MAX_STREAMS", rule: integer(0, 256), doc: "Channel streams that a client may have open. 0: all channels share the control stream."},
+				{key: "QUIC_GSO", rule: rule{accepts: "on or off"}, doc: "Whether several packets to one client are handed to the system at once (UDP generic segmentation offload, Linux)."},
+				{key: "QUIC_READ_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The receive buffer that the socket asks for. What the system grants is logged, with the limit to raise if it is less."},
+				{key: "QUIC_WRITE_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The send buffer that the socket asks for, likewise."},
+				{key: "QUIC_QLOG_DIR", rule: folder(), doc: "Where traces of connections are written in the qlog format, for debugging; none: no traces."},
+				{key: "QUIC_QLOG_EVERY", rule: integer(1, 1_000_000), doc: "One connection in so many is traced."},
+			},
+		},
+		{
+			title: "Fleet",
+			variables: []variable{
+				{key: "FLEET_KEY_FILE", rule: keyFile(), doc: "The secret that all gateways of a fleet share: from it come the keys of tokens, cookies and resets. The first line seals, both open, so that it can be changed without a break. Without a file the key is random and ends with the process: offers and cookies of before a restart are then worth nothing. The path is printed, the contents never are."},
+				{key: "NODE_ID", rule: nodeID(), doc: "The name of this gateway, different from every other of the fleet; none: the host's name. Resets are keyed with it."},
 			},
 		},
 		{

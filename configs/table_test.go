@@ -26,7 +26,7 @@ func TestTableAndFieldsAgree(t *testing.T) {
 	slices.Sort(full)
 	assert.Equal(t, full, slices.Sorted(maps.Keys(defaults())))
 	for _, name := range []string{
-		nameTCP, nameUDP, nameQUIC, nameAdmin, nameCert, nameKey, nameMinVersion, nameSuites, nameUpstream, nameUpCA, nameUpCert, nameUpKey,
+		nameTCP, nameUDP, nameQUIC, nameAdmin, nameNode, nameStreamWindow, nameConnWindow, nameCert, nameKey, nameMinVersion, nameSuites, nameUpstream, nameUpCA, nameUpCert, nameUpKey,
 		nameQueueSize, nameShards, nameSessions, nameHandshakes, nameMaxMessage, nameSendBuffer, nameBufferBudget,
 	} {
 		assert.Contains(t, full, name)

@@ -39,6 +39,8 @@ func (c *Config) Values() []Value {
 		switch {
 		case v.name() == nameShards && c.Gateway.Shards == 0:
 			value.Note = fmt.Sprintf("%d, GOMAXPROCS", runtime.GOMAXPROCS(0))
+		case v.name() == nameNode && c.Fleet.NodeID == "":
+			value.Note = c.Fleet.Node() + ", the host's name"
 		case v.name() == nameBufferBudget && c.Gateway.BufferBudget == 0:
 			n, basis := c.BufferBudget()
 			value.Note = fmt.Sprintf("%d, %s", n, basis)

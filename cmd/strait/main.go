@@ -31,6 +31,7 @@ type environ []string
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the gateway, configured by STRAIT_* variables."`
 	Ping    pingCmd    `cmd:"" help:"Connect as a client and measure opening and round trip."`
+	Swarm   swarmCmd   `cmd:"" help:"Load a gateway with many clients and measure what they get."`
 	Config  configCmd  `cmd:"" help:"Show, check or document the configuration."`
 	Version versionCmd `cmd:"" help:"Say what this binary is."`
 }

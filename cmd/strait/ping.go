@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -20,7 +21,8 @@ type pingCmd struct {
 	Count      int           `short:"n" name:"count" default:"10" placeholder:"N" help:"Number of pings (${default})."`
 	Interval   time.Duration `default:"100ms" help:"From the start of one ping to the next (${default})."`
 	Timeout    time.Duration `default:"5s" help:"Limit for the opening, and for each ping (${default})."`
-	Transport  string        `default:"auto" enum:"auto,tcp" help:"Transport to try: tcp, or auto for each there is (${default})."`
+	Transport  string        `default:"auto" enum:"auto,quic,tcp+udp,tcp" help:"Transport to try: quic, tcp+udp, tcp, or auto for quic and tcp+udp (${default})."`
+	QUICAddr   string        `name:"quic-addr" placeholder:"ADDR" help:"host:port or :port of QUIC, where it is not the port of ADDR."`
 	CA         string        `name:"ca" type:"path" placeholder:"FILE" xor:"verify" help:"PEM file of the authorities to trust instead of the system's."`
 	Pin        string        `placeholder:"SHA256" xor:"verify" help:"SHA-256 of the server's certificate in hex; several separated by commas."`
 	ServerName string        `placeholder:"NAME" help:"Name that the certificate must be good for; the host of ADDR if left out."`
@@ -59,6 +61,7 @@ type pingResult struct {
 	Verified    bool         `json:"verified"`
 	Unverified  string       `json:"unverified_because,omitempty"`
 	Open        *pingOpening `json:"open_us,omitempty"`
+	Lane        *pingLane    `json:"lane,omitempty"` // of tcp+udp
 	Sent        int          `json:"sent"`
 	Answered    int          `json:"answered"`
 	RTT         *pingRTT     `json:"rtt_us,omitempty"`
@@ -78,6 +81,17 @@ type pingOpening struct {
 	Connect float64 `json:"connect"`
 	TLS     float64 `json:"tls"`
 	Hello   float64 `json:"hello"`
+}
+
+// pingLane is the sealed UDP lane beside a TCP session; times are in microseconds.
+type pingLane struct {
+	Offered bool    `json:"offered"`
+	Bound   bool    `json:"bound"`
+	Remote  string  `json:"remote,omitempty"`
+	Bind    float64 `json:"bind_us,omitempty"` // from the open session
+	RTT     float64 `json:"rtt_us,omitempty"`
+	Jitter  float64 `json:"jitter_us,omitempty"`
+	LossPPM uint32  `json:"loss_ppm"`
 }
 
 // pingRTT is in microseconds.
@@ -105,7 +119,8 @@ func (p *pingCmd) Run(ctx context.Context, out io.Writer) error {
 	report := pingReport{Address: p.Addr}
 	var failures []error
 	for _, t := range client.Transports {
-		if p.Transport != client.Auto.String() && p.Transport != t.String() {
+		// What TCP does alone the session with a lane shows as well.
+		if p.Transport != t.String() && (p.Transport != client.Auto.String() || t == client.TCP) {
 			continue
 		}
 		options.Transport = t
@@ -127,7 +142,7 @@ func (p *pingCmd) Run(ctx context.Context, out io.Writer) error {
 func (p *pingCmd) options() (client.Options, error) {
 	o := client.Options{
 		CAFile: p.CA, Pin: p.Pin, ServerName: p.ServerName, Name: "strait-ping",
-		OpenTimeout: p.Timeout, Reconnect: client.Reconnect{Off: true},
+		OpenTimeout: p.Timeout, Reconnect: client.Reconnect{Off: true}, QUICAddr: p.QUICAddr,
 	}
 	token := []byte(p.Token)
 	if p.TokenFile != "" {
@@ -149,6 +164,13 @@ func (p *pingCmd) options() (client.Options, error) {
 // measure opens one session and pings.
 func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 	r := pingResult{Transport: o.Transport.String(), Verified: true}
+	bound := make(chan struct{})
+	var once sync.Once
+	o.OnState = func(s client.State) {
+		if s.Kind == client.LaneBound {
+			once.Do(func() { close(bound) })
+		}
+	}
 	c, err := client.Dial(ctx, p.Addr, o)
 	var unverified *client.VerifyError
 	switch {
@@ -181,7 +203,21 @@ func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 			}
 		}
 	}()
+	began := time.Now()
+	var bind time.Duration
+	if o.Transport == client.TCPUDP && c.Info().Lane.Offered {
+		select {
+		case <-bound:
+			bind = time.Since(began)
+		case <-time.After(min(p.Timeout, binding)):
+		case <-ctx.Done():
+		case <-c.Done():
+		}
+	}
 	rtts, err := p.pings(ctx, c, &r)
+	if o.Transport == client.TCPUDP {
+		r.lane(c.Info().Lane, bind)
+	}
 	_ = c.Close()
 	<-drained
 	r.Answered = len(rtts)
@@ -198,6 +234,36 @@ func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 		P99: micros(percentile(rtts, 99)), Max: micros(rtts[len(rtts)-1]),
 	}
 	return r
+}
+
+// binding is how long binding a lane may take: the client's series of HELLOs (WIRE.md
+// section 6.4).
+const binding = 3 * time.Second
+
+// lane notes what became of the lane; a session without one is plain TCP.
+func (r *pingResult) lane(l client.Lane, bind time.Duration) {
+	r.Lane = &pingLane{Offered: l.Offered, Bound: l.Bound}
+	if !l.Bound {
+		r.Transport = client.TCP.String()
+		return
+	}
+	r.Lane.Remote, r.Lane.Bind = l.Remote.String(), micros(bind)
+	r.Lane.RTT, r.Lane.Jitter, r.Lane.LossPPM = micros(l.RTT), micros(l.Jitter), l.LossPPM
+}
+
+// String says in a line what became of the lane.
+func (l *pingLane) String() string {
+	switch {
+	case !l.Offered:
+		return "no UDP lane: the gateway offers none"
+	case !l.Bound:
+		return "no UDP lane: nothing came back from the offered address; unreliable messages go over TCP"
+	}
+	rtt := "not measured"
+	if l.RTT > 0 {
+		rtt = fmt.Sprintf("%s ± %s", millis(l.RTT), millis(l.Jitter))
+	}
+	return fmt.Sprintf("UDP lane to %s, bound after %s, rtt %s, loss %.2f %%", l.Remote, millis(l.Bind), rtt, float64(l.LossPPM)/1e4)
 }
 
 // pings returns the round trips that were answered. The error is the last thing
@@ -279,6 +345,9 @@ func (p *pingCmd) print(out io.Writer, report pingReport) error {
 			fmt.Fprintf(&b, "%s: no answer: %s\n", r.Transport, r.Error)
 		default:
 			fmt.Fprintf(&b, "%s: %s, session %s\n", r.Transport, r.Remote, r.Session)
+			if r.Lane != nil {
+				fmt.Fprintf(&b, "%s: %s\n", r.Transport, r.Lane)
+			}
 			if r.Failed != "" {
 				fmt.Fprintf(&b, "%s: %s\n", r.Transport, r.Failed)
 			}

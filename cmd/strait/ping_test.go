@@ -57,7 +57,7 @@ func TestPingPrintsATableAndSaysWhatWasNotVerified(t *testing.T) {
 	out, err := ping(t, g.Addr(), "-n", "3", "--interval", "1ms")
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimRight(out, "\n"), "\n")
-	require.Len(t, lines, 7, out)
+	require.Len(t, lines, 9, out)
 	assert.Equal(t, []string{"transport", "answered", "rtt", "min", "median", "p99", "max", "open", "resolve", "connect", "tls", "hello"}, strings.Fields(lines[0]))
 	row := strings.Fields(lines[1])
 	require.Len(t, row, 11)
@@ -67,10 +67,33 @@ func TestPingPrintsATableAndSaysWhatWasNotVerified(t *testing.T) {
 	}
 	assert.Equal(t, len(lines[0]), len(lines[1]), "columns are aligned")
 	assert.Equal(t, "times in milliseconds", lines[2])
-	assert.Regexp(t, `^tcp: `+regexp.QuoteMeta(g.Addr())+`, session [0-9a-f]{32}$`, lines[3])
-	assert.Contains(t, lines[4], "NOT VERIFIED")
-	assert.Contains(t, lines[6], "--pin "+g.Pin())
+	assert.Contains(t, lines[3], "quic: no answer: ")
+	assert.Regexp(t, `^tcp: `+regexp.QuoteMeta(g.Addr())+`, session [0-9a-f]{32}$`, lines[4])
+	assert.Equal(t, "tcp: no UDP lane: the gateway offers none", lines[5])
+	assert.Contains(t, lines[6], "NOT VERIFIED")
+	assert.Contains(t, lines[8], "--pin "+g.Pin())
 	assert.Equal(t, 2, g.Accepted())
+}
+
+func TestPingShowsEveryTransport(t *testing.T) {
+	l, packets, err := clienttest.Listen()
+	require.NoError(t, err)
+	g := pingGateway(t, clienttest.Config{Listener: l, PacketConn: packets, UDP: true})
+	out, err := ping(t, g.Addr(), "-n", "3", "--interval", "1ms", "--pin", g.Pin())
+	require.NoError(t, err)
+	assert.Regexp(t, `(?m)^ *quic +3/3 `, out)
+	assert.Regexp(t, `(?m)^ *tcp\+udp +3/3 `, out)
+	assert.Regexp(t, `(?m)^tcp\+udp: UDP lane to 127\.0\.0\.1:\d+, bound after \d+\.\d{3}, rtt \d+\.\d{3} ± \d+\.\d{3}, loss 0\.00 %$`, out)
+
+	out, err = ping(t, "--json", g.Addr(), "-n", "1", "--pin", g.Pin(), "--transport", "tcp+udp")
+	require.NoError(t, err)
+	var r pingReport
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	require.Len(t, r.Transports, 1)
+	lane := r.Transports[0].Lane
+	require.NotNil(t, lane)
+	assert.True(t, lane.Offered && lane.Bound)
+	assert.Positive(t, lane.RTT)
 }
 
 func TestPingOfAVerifiedServerSaysNothingOfTheCertificate(t *testing.T) {
@@ -91,8 +114,10 @@ func TestPingReportsAsJSON(t *testing.T) {
 	var r pingReport
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	assert.Equal(t, g.Addr(), r.Address)
-	require.Len(t, r.Transports, 1)
-	got := r.Transports[0]
+	require.Len(t, r.Transports, 2)
+	assert.Equal(t, "quic", r.Transports[0].Transport)
+	assert.NotEmpty(t, r.Transports[0].Error)
+	got := r.Transports[1]
 	assert.Equal(t, "tcp", got.Transport)
 	assert.Equal(t, g.Addr(), got.Remote)
 	assert.Equal(t, g.Pin(), got.Certificate)
@@ -114,7 +139,7 @@ func TestPingFailsWhenNothingAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, l.Close())
 	out, err := ping(t, l.Addr().String())
-	assert.ErrorContains(t, err, "answers: tcp: ")
+	assert.ErrorContains(t, err, "answers: quic: ")
 	assert.ErrorContains(t, err, "is the gateway running")
 	assert.Empty(t, out, "the error tells it all")
 
@@ -139,10 +164,10 @@ func TestPingSendsATokenOnlyToAVerifiedServer(t *testing.T) {
 	require.ErrorAs(t, err, &verify)
 	require.ErrorContains(t, err, "the token was not sent")
 	require.Empty(t, tokens)
-	_, err = ping(t, g.Addr(), "-n", "1", "--token", "secret", "--pin", g.Pin())
+	_, err = ping(t, g.Addr(), "-n", "1", "--token", "secret", "--pin", g.Pin(), "--transport", "tcp")
 	require.NoError(t, err)
 	assert.Equal(t, "secret", <-tokens)
-	_, err = ping(t, g.Addr(), "-n", "1", "--token-file", file, "--pin", g.Pin())
+	_, err = ping(t, g.Addr(), "-n", "1", "--token-file", file, "--pin", g.Pin(), "--transport", "tcp")
 	require.NoError(t, err)
 	assert.Equal(t, "from a file", <-tokens)
 }

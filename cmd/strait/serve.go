@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -19,8 +20,11 @@ import (
 	"strait/configs"
 	"strait/gateway"
 	"strait/gateway/admin"
+	"strait/internal/fleetkey"
+	"strait/quic"
 	"strait/tcp"
 	"strait/transport/tlsconfig"
+	"strait/udp"
 	"strait/upstream"
 	"strait/upstream/grpc"
 	"strait/upstream/inproc"
@@ -77,6 +81,8 @@ type server struct {
 	certs *tlsconfig.Source
 	gw    *gateway.Gateway
 	tcp   *tcp.Listener
+	udp   *udp.Service
+	quic  *quic.Listener
 	admin *admin.Server
 	// failed receives the error of a listener that stopped by itself.
 	failed chan error
@@ -103,6 +109,16 @@ func newServer(ctx context.Context, cfg *configs.Config, log *slog.Logger) (_ *s
 		return nil, errors.Join(err, driver.Close())
 	}
 	if s.tcp, err = s.listenTCP(ctx); err != nil {
+		return nil, err
+	}
+	keys, err := cfg.Fleet.Keys()
+	if err != nil {
+		return nil, fmt.Errorf("STRAIT_FLEET_KEY_FILE: %w", err)
+	}
+	if s.udp, err = s.listenUDP(ctx, keys); err != nil {
+		return nil, err
+	}
+	if s.quic, err = s.listenQUIC(ctx, keys); err != nil {
 		return nil, err
 	}
 	if !cfg.Listen.Admin.Off() {
@@ -160,10 +176,70 @@ func (s *server) listenTCP(ctx context.Context) (*tcp.Listener, error) {
 	return l, nil
 }
 
+// listenUDP opens the sockets of sealed lanes; the gateway owns them from then on.
+func (s *server) listenUDP(ctx context.Context, keys fleetkey.Ring) (*udp.Service, error) {
+	if s.cfg.Listen.UDP.Off() {
+		return nil, nil
+	}
+	c := s.cfg.UDP
+	retry, err := udp.ParseRetryPolicy(c.Retry)
+	if err != nil {
+		return nil, fmt.Errorf("STRAIT_UDP_RETRY: %w", err)
+	}
+	var aeads []uint32
+	for _, a := range c.AEADs {
+		aeads = append(aeads, uint32(a))
+	}
+	lanes, err := udp.Listen(ctx, string(s.cfg.Listen.UDP), udp.Config{
+		TokenLifetime: c.TokenLifetime, AEADs: aeads, Retry: retry, FleetKey: keys, NodeID: s.cfg.Fleet.Node(),
+		Advertise: string(c.Advertise), Sockets: int(c.Sockets),
+		ReadBufferBytes: int(c.ReadBuffer), WriteBufferBytes: int(c.WriteBuffer), NoBatch: !bool(c.Batch),
+		MaxMessage: int(min(s.cfg.Gateway.MaxMessage, 65535)), MaxLanes: int(s.cfg.Gateway.MaxSessions),
+		Pool: s.gw.Pool(), Logger: s.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("STRAIT_UDP_ADDR: %w", err)
+	}
+	s.gw.SetOfferer(lanes)
+	return lanes, nil
+}
+
+func (s *server) listenQUIC(ctx context.Context, keys fleetkey.Ring) (*quic.Listener, error) {
+	if s.cfg.Listen.QUIC.Off() {
+		return nil, nil
+	}
+	c, g := s.cfg.QUIC, s.cfg.Gateway
+	retry := map[string]quic.Retry{configs.RetryAuto: quic.RetryAuto, configs.RetryAlways: quic.RetryAlways, configs.RetryOff: quic.RetryOff}[c.Retry]
+	streams := int(c.MaxStreams)
+	if streams == 0 {
+		streams = -1 // none
+	}
+	l, err := quic.Listen(ctx, string(s.cfg.Listen.QUIC), quic.Config{
+		TLS: s.certs.Server(quic.ALPN), Openings: s.gw.Openings(), Pool: s.gw.Pool(),
+		Handshakes: int(g.MaxHandshakes), Retry: retry, OpenTimeout: g.OpenTimeout,
+		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: cmp.Or(c.IdleTimeout, g.IdleTimeout), KeepAlive: c.KeepAlive,
+		MaxMessage: int(g.MaxMessage), MaxUnreliable: gateway.MaxUnreliable, NoDatagrams: !bool(c.Datagrams),
+		StreamWindow: int(c.StreamWindow), ConnWindow: int(c.ConnWindow), MaxStreams: streams,
+		Keys: &keys, NodeID: s.cfg.Fleet.Node(), NoGSO: !bool(c.GSO),
+		ReadBuffer: int(c.ReadBuffer), WriteBuffer: int(c.WriteBuffer),
+		QLogDir: c.QLogDir, QLogEvery: int(c.QLogEvery), Logger: s.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("STRAIT_QUIC_ADDR: %w", err)
+	}
+	return l, nil
+}
+
 func (s *server) collectors() []prometheus.Collector {
 	var cs []prometheus.Collector
 	if s.tcp != nil {
 		cs = append(cs, tcpMetrics{s.tcp})
+	}
+	if s.udp != nil {
+		cs = append(cs, udpMetrics{s.udp})
+	}
+	if s.quic != nil {
+		cs = append(cs, quicMetrics{s.quic})
 	}
 	return cs
 }
@@ -173,6 +249,9 @@ func (s *server) abandon() {
 	s.closeAdmin()
 	if s.tcp != nil {
 		s.tcp.Close()
+	}
+	if s.quic != nil {
+		s.quic.Close()
 	}
 	if s.gw != nil {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -193,6 +272,9 @@ func (s *server) run(ctx context.Context) error {
 	s.announce()
 	if s.tcp != nil {
 		s.gw.Listen(s.tcp, func(err error) { s.failed <- fmt.Errorf("STRAIT_TCP_ADDR: %w", err) })
+	}
+	if s.quic != nil {
+		s.gw.Listen(s.quic, func(err error) { s.failed <- fmt.Errorf("STRAIT_QUIC_ADDR: %w", err) })
 	}
 	var trimming sync.WaitGroup
 	trimCtx, stopTrimming := context.WithCancel(context.Background())
@@ -238,6 +320,12 @@ func (s *server) closeAdmin() {
 func (s *server) announce() {
 	if s.tcp != nil {
 		s.log.Info("listening", "transport", "tcp", "address", s.tcp.Addr().String())
+	}
+	if s.quic != nil {
+		s.log.Info("listening", "transport", "quic", "address", s.quic.Addr().String())
+	}
+	if s.udp != nil {
+		s.log.Info("listening", "transport", "udp", "address", s.udp.Addr().String())
 	}
 	if s.admin != nil {
 		s.log.Info("listening", "admin", "http://"+s.admin.Addr().String(), "paths", "/livez /readyz /metrics /sessions /debug/pprof")

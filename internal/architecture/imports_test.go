@@ -34,10 +34,15 @@ var rules = []rule{
 	{from: "proto/wire", never: []string{"net", "strait/transport/..."}, reason: "codecs do no I/O and know no session"},
 	{from: "proto/batch", never: []string{"strait/transport/...", "strait/upstream/..."}, reason: "codecs know no session"},
 	{from: "tcp", never: []string{"strait/udp/...", "strait/quic/...", "strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/client/..."}, reason: "transports never import each other, nor what stands above them"},
+	{from: "udp", never: []string{"strait/tcp/...", "strait/quic/...", "strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/client/..."}, reason: "transports never import each other, nor what stands above them"},
+	{from: "udp/sealed", never: []string{"net", "strait/transport/...", "strait/udp"}, reason: "the state machine knows no socket and no session"},
+	{from: "quic/...", never: []string{"strait/tcp/...", "strait/udp/...", "strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/client/..."}, reason: "transports never import each other, nor what stands above them"},
+	{from: "quic/session", never: []string{"strait/quic", "strait/internal/fleetkey"}, reason: "gateway and client share it"},
 	{from: "gateway", never: append([]string{"strait/configs", "strait/client/...", "strait/backend/...", "strait/upstream/inproc", "strait/upstream/remote", "strait/upstream/link", "github.com/prometheus/..."}, transports...), reason: "the gateway knows transports, drivers and exporters only as interfaces"},
 	{from: "upstream/...", never: append([]string{"strait/gateway/...", "strait/configs", "strait/client/...", "strait/backend/..."}, transports...), except: []string{"upstream/upstreamtest"}, reason: "drivers stand below the gateway"},
 	{from: "backend/...", never: append([]string{"strait/gateway/...", "strait/upstream/...", "strait/transport/...", "strait/client/..."}, transports...), reason: "game logic needs the contract alone"},
-	{from: "client/...", never: append([]string{"strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/backend/...", "google.golang.org/grpc/...", "github.com/prometheus/..."}, transports...), reason: "the SDK ships inside games"},
+	{from: "client", never: []string{"strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/backend/...", "strait/tcp/...", "strait/udp", "strait/quic", "google.golang.org/grpc/...", "github.com/prometheus/..."}, reason: "the SDK ships inside games: of the transports it has only what both ends share"},
+	{from: "client/clienttest", never: []string{"strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/backend/...", "google.golang.org/grpc/...", "github.com/prometheus/..."}, reason: "it stands in for a gateway in tests of games"},
 	{from: "configs", never: append([]string{"strait/gateway/...", "strait/client/..."}, transports...), reason: "configuration is decoded without starting anything"},
 }
 
