@@ -36,7 +36,7 @@ type comparison struct {
 func newComparison(ctx context.Context, o *options, dir string, progress io.Writer) (*comparison, error) {
 	var rivals []stack.Kind
 	for _, k := range o.targets {
-		if k != stack.Strait {
+		if k != stack.Strait && k != stack.Bare {
 			rivals = append(rivals, k)
 		}
 	}
@@ -46,7 +46,12 @@ func newComparison(ctx context.Context, o *options, dir string, progress io.Writ
 	}
 	c := &comparison{o: o, idle: o.idle, progress: progress}
 	for _, k := range o.targets {
-		if k != stack.Strait {
+		switch k {
+		case stack.Strait:
+		case stack.Bare:
+			c.targets = append(c.targets, stack.Target{Name: "bare echo", Kind: k})
+			continue
+		default:
 			c.targets = append(c.targets, found[0])
 			found = found[1:]
 			continue
@@ -68,7 +73,7 @@ func newComparison(ctx context.Context, o *options, dir string, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	c.stacks = stack.Config{Cert: cert, Echo: []string{self, echoCommand}, Sessions: max(o.clients, o.many, c.idle, handshaking)}
+	c.stacks = stack.Config{Protocol: o.protocol, Cert: cert, Echo: []string{self, echoCommand}, Sessions: max(o.clients, o.many, c.idle, handshaking)}
 	c.facts = newFacts(c.targets)
 	return c, nil
 }
@@ -172,13 +177,13 @@ func (c *comparison) scenarios() []*scenario {
 			})
 		}
 	}
-	if o.handshakes > 0 {
+	if o.handshakes > 0 && o.protocol == stack.TLS {
 		out = append(out, &scenario{
 			table: c.table(sessionMetrics, "New sessions: full handshakes, ECDSA P-256, each with one echo, %d at a time", handshaking),
 			run:   turn.sessions, each: o.warmup + o.handshakes,
 		})
 	}
-	if c.idle > 0 {
+	if c.idle > 0 && o.protocol != stack.UDP {
 		out = append(out, &scenario{
 			table: c.table(memoryMetrics, "Memory: %d idle sessions, then each with a message of %d bytes", c.idle, o.maxMessage),
 			run:   turn.idle, each: 3*o.settle + 2*opening(c.idle),

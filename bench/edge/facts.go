@@ -66,6 +66,9 @@ func processor(cpuinfo []byte) string {
 // negotiated keeps what the handshakes came to. Targets that came to different
 // things did different work.
 func (f *facts) negotiated(target string, n load.Negotiated) error {
+	if n == (load.Negotiated{}) {
+		return nil // it has no TLS
+	}
 	if f.TLS == "" {
 		f.TLS = n.String()
 	}

@@ -31,6 +31,7 @@ func (e *usageError) Unwrap() error { return e.err }
 
 // options are the command line.
 type options struct {
+	protocol   stack.Protocol
 	targets    []stack.Kind
 	clients    int
 	size       int
@@ -53,8 +54,8 @@ type options struct {
 
 const description = `Usage: go run ./bench/edge [flags]
 
-Compares the gateway with nginx stream and HAProxy: one worker each, TLS 1.3,
-an echo in another process behind it. Everything is started by this program.
+Compares the gateway with nginx stream and HAProxy: one worker each, TLS 1.3 or
+UDP, an echo in another process behind it. Everything is started by this program.
 
 `
 
@@ -62,7 +63,8 @@ func parseOptions(args []string, usage io.Writer) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("edge", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	targets := f.String("targets", "nginx,strait,haproxy", "comma-separated `list` of nginx, strait and haproxy; ratios are to nginx, or without it to the first")
+	protocol := f.String("protocol", "tls", "what clients speak: tls (TLS over TCP), udp (plain datagrams, to the gateway sealed ones), quic (its datagrams) or quic-streams (one stream)")
+	targets := f.String("targets", "", "comma-separated `list` of targets, all of the protocol's if empty: nginx, strait and haproxy by tls; nginx, strait and bare (an echo without a proxy) by udp; bare and strait by quic. Ratios are to nginx, or without it to the first")
 	f.IntVar(&o.clients, "clients", 200, "sessions of the saturated and the offered load")
 	f.IntVar(&o.size, "size", 64, "`bytes` of a message, without its header of 6")
 	f.IntVar(&o.window, "window", 1, "`messages` that a client of the saturated load has on the way")
@@ -111,8 +113,13 @@ func parseOptions(args []string, usage io.Writer) (*options, error) {
 	if f.NArg() > 0 {
 		return nil, &usageError{fmt.Errorf("%q is not a flag", f.Arg(0))}
 	}
-	for name := range strings.SplitSeq(*targets, ",") {
-		o.targets = append(o.targets, stack.Kind(strings.TrimSpace(name)))
+	o.protocol = stack.Protocol(*protocol)
+	if *targets == "" {
+		o.targets = o.protocol.Kinds()
+	} else {
+		for name := range strings.SplitSeq(*targets, ",") {
+			o.targets = append(o.targets, stack.Kind(strings.TrimSpace(name)))
+		}
 	}
 	if err := o.validate(); err != nil {
 		return nil, &usageError{err}
@@ -129,8 +136,9 @@ func (o *options) validate() error {
 			wrong = append(wrong, fmt.Errorf(format, a...))
 		}
 	}
+	check(slices.Contains(stack.Protocols, o.protocol), "-protocol: %q does not exist; there are %v", o.protocol, stack.Protocols)
 	for i, k := range o.targets {
-		check(slices.Contains([]stack.Kind{stack.Strait, stack.Nginx, stack.HAProxy}, k), "-targets: %q does not exist; there are strait, nginx and haproxy", k)
+		check(slices.Contains(o.protocol.Kinds(), k), "-targets: %q does not exist by %s; there are %v", k, o.protocol, o.protocol.Kinds())
 		check(!slices.Contains(o.targets[:i], k), "-targets: %s is listed twice", k)
 	}
 	check(o.clients > 0, "-clients: %d, it must be 1 or more", o.clients)

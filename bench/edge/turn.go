@@ -25,6 +25,7 @@ const (
 	p50           = "p50, µs"
 	p99           = "p99, µs"
 	p999          = "p99.9, µs"
+	lost          = "lost"
 	echoCPU       = "echo CPU, µs/round trip"
 	loadCPU       = "load generator CPU, µs/round trip"
 	loadShare     = "load generator, CPUs"
@@ -38,7 +39,7 @@ const (
 
 var loadMetrics = []report.Metric{
 	{Name: perSecond}, {Name: cpu, Digits: 1}, {Name: cpuUser, Digits: 1, Plain: true}, {Name: cpuSystem, Digits: 1, Plain: true},
-	{Name: p50}, {Name: p99}, {Name: p999},
+	{Name: p50}, {Name: p99}, {Name: p999}, {Name: lost, Plain: true},
 	{Name: growth, Digits: 2, Plain: true},
 	{Name: echoCPU, Digits: 1, Plain: true}, {Name: loadCPU, Digits: 1, Plain: true}, {Name: loadShare, Digits: 2, Plain: true},
 	{Name: others, Digits: 2, Plain: true},
@@ -68,7 +69,9 @@ type meter struct {
 func (m *meter) read() (u usage, err error) {
 	var errs [4]error
 	u.proxy, errs[0] = proc.CPU(m.stack.Proxy...)
-	u.echo, errs[1] = proc.CPU(m.stack.Echo)
+	if m.stack.Echo != 0 {
+		u.echo, errs[1] = proc.CPU(m.stack.Echo)
+	}
 	u.self, errs[2] = proc.CPU(os.Getpid())
 	u.all, errs[3] = proc.Busy()
 	return u, errors.Join(errs[:]...)
@@ -106,6 +109,7 @@ func values(m *load.Measured, u usage) map[string]float64 {
 		cpuUser:   micros(u.proxy.User, m.Echoes),
 		cpuSystem: micros(u.proxy.System, m.Echoes),
 		p50:       at(50), p99: at(99), p999: at(99.9),
+		lost:      float64(m.Lost),
 		echoCPU:   micros(u.echo.Total(), m.Echoes),
 		loadCPU:   micros(u.self.Total(), m.Echoes),
 		loadShare: u.self.Total().Seconds() / m.Elapsed.Seconds(),
@@ -121,7 +125,14 @@ type turn struct {
 }
 
 func (t turn) server(s *stack.Stack) load.Server {
-	return load.Server{Addr: s.Addr, Hello: t.target.Hello()}
+	mode := load.NoQUIC
+	switch t.c.o.protocol {
+	case stack.QUIC:
+		mode = load.QUICDatagrams
+	case stack.QUICStreams:
+		mode = load.QUICStreams
+	}
+	return load.Server{Addr: s.Addr, Hello: t.target.Hello(), Datagrams: t.c.o.protocol == stack.UDP, QUIC: mode}
 }
 
 func (t turn) row() report.Row { return report.Row{Target: t.target.Name, Repetition: t.rep} }
@@ -137,18 +148,18 @@ func (t turn) start(ctx context.Context) (*stack.Stack, error) {
 }
 
 // with runs f with clients sessions open on a fresh stack.
-func (t turn) with(ctx context.Context, clients int, f func(*stack.Stack, *load.Generator) error) (err error) {
+func (t turn) with(ctx context.Context, clients int, f func(*stack.Stack, load.Player) error) (err error) {
 	s, err := t.start(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	return errors.Join(t.open(ctx, s, clients, func(g *load.Generator) error { return f(s, g) }), s.Err())
+	return errors.Join(t.open(ctx, s, clients, func(g load.Player) error { return f(s, g) }), s.Err())
 }
 
 func (t turn) saturated(ctx context.Context) (report.Row, error) {
 	row := t.row()
-	err := t.with(ctx, t.c.o.clients, func(s *stack.Stack, g *load.Generator) error {
+	err := t.with(ctx, t.c.o.clients, func(s *stack.Stack, g load.Player) error {
 		m := &meter{stack: s}
 		got, err := g.Saturate(ctx, t.c.o.size, t.c.o.window, t.stretch(m))
 		if err == nil {
@@ -164,7 +175,7 @@ const behind = 0.98
 
 func (t turn) offered(ctx context.Context, clients int) (report.Row, error) {
 	row := t.row()
-	err := t.with(ctx, clients, func(s *stack.Stack, g *load.Generator) error {
+	err := t.with(ctx, clients, func(s *stack.Stack, g load.Player) error {
 		m := &meter{stack: s}
 		got, err := g.Offer(ctx, t.c.o.size, t.c.o.rate, uint64(t.rep)+1, t.stretch(m))
 		if err != nil {
@@ -215,7 +226,7 @@ func (t turn) idle(ctx context.Context) (row report.Row, err error) {
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	rest := t.c.o.settle
 	var before int64
-	err = t.open(ctx, s, warming, func(g *load.Generator) (err error) {
+	err = t.open(ctx, s, warming, func(g load.Player) (err error) {
 		if err := errors.Join(g.Each(ctx, load.MinSize, eachAtATime), g.Rest(ctx, rest)); err != nil {
 			return err
 		}
@@ -229,7 +240,7 @@ func (t turn) idle(ctx context.Context) (row report.Row, err error) {
 		now, err := proc.Resident(s.Proxy...)
 		return float64(now-before) / 1024 / float64(t.c.idle-warming), err
 	}
-	err = t.open(ctx, s, t.c.idle, func(g *load.Generator) error {
+	err = t.open(ctx, s, t.c.idle, func(g load.Player) error {
 		if err := g.Rest(ctx, rest); err != nil {
 			return err
 		}
@@ -248,7 +259,7 @@ func (t turn) idle(ctx context.Context) (row report.Row, err error) {
 }
 
 // open opens n sessions on a running stack and resets them after f.
-func (t turn) open(ctx context.Context, s *stack.Stack, n int, f func(*load.Generator) error) (err error) {
+func (t turn) open(ctx context.Context, s *stack.Stack, n int, f func(load.Player) error) (err error) {
 	g, err := load.Dial(ctx, t.server(s), n)
 	if err != nil {
 		return err

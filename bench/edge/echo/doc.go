@@ -11,5 +11,7 @@
 //     message back to its player.
 //  3. As a stream (Stream) it is one epoll loop on one thread that writes back what
 //     it reads: the least that can stand behind a proxy that knows only bytes.
-//  4. It ends when its input ends.
+//  4. For datagrams (Datagram) it reads and writes one at a time, at a UDP address.
+//     Over QUIC (QUIC) it is as little on top of quic-go.
+//  5. It ends when its input ends.
 package echo

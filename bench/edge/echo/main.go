@@ -20,6 +20,10 @@ type Kind string
 const (
 	Link   Kind = "link"
 	Stream Kind = "stream"
+	// Datagram listens at a UDP address instead of a socket's path.
+	Datagram Kind = "datagram"
+	// QUIC likewise.
+	QUIC Kind = "quic"
 )
 
 // Ready is the line that says that the socket is there.
@@ -38,6 +42,10 @@ func Main(kind Kind, path string, in io.Reader, out, log io.Writer) error {
 	switch kind {
 	case Link:
 		return serveLink(ctx, path, out, log)
+	case Datagram:
+		return serveDatagrams(ctx, path, out)
+	case QUIC:
+		return serveQUIC(ctx, path, out)
 	case Stream:
 		s, err := listenStream(path)
 		if err != nil {
@@ -48,7 +56,7 @@ func Main(kind Kind, path string, in io.Reader, out, log io.Writer) error {
 		}
 		return s.serve(ctx)
 	}
-	return fmt.Errorf("an echo of kind %q does not exist; there are %s and %s", kind, Link, Stream)
+	return fmt.Errorf("an echo of kind %q does not exist; there are %s, %s, %s and %s", kind, Link, Stream, Datagram, QUIC)
 }
 
 func serveLink(ctx context.Context, path string, out, log io.Writer) error {

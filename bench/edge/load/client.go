@@ -3,11 +3,14 @@
 package load
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"strait/proto/wire"
 )
@@ -22,6 +25,10 @@ type client struct {
 
 	in      frames
 	opened  bool
+	hello   []byte     // SERVER_HELLO's payload
+	dg      *datagrams // where messages go; nil: through tls
+	payload []byte
+	lost    int64  // datagrams
 	pending []byte // ciphertext that the socket did not take
 	writing bool   // waits for writability
 
@@ -29,6 +36,16 @@ type client struct {
 	received uint64
 	waiting  fifo // the times of those on the way, as the load counts them
 	owed     int  // messages to send when all input was looked at
+}
+
+// close ends the client without a word.
+func (c *client) close() error {
+	err := c.link.Close()
+	if c.dg != nil {
+		err = errors.Join(err, unix.Close(c.dg.fd))
+		c.dg = nil
+	}
+	return err
 }
 
 // fifo is a queue that keeps its memory.
@@ -128,7 +145,7 @@ func (c *client) feed(b []byte, size int, echoed func(at int64), ping func(paylo
 			c.received++
 			echoed(c.waiting.pop())
 		case wire.ServerHello:
-			c.opened = true
+			c.opened, c.hello = true, bytes.Clone(c.in.kept)
 		case wire.Ping:
 			if err := ping(c.in.kept); err != nil {
 				return err

@@ -27,7 +27,22 @@ type Server struct {
 	// Hello makes clients open a session of WIRE.md section 3. Without it the
 	// frames are opaque to the server.
 	Hello bool
+	// Datagrams makes messages go as datagrams: by a sealed lane of the session with
+	// Hello (WIRE.md section 6), else as they are, without TLS.
+	Datagrams bool
+	// QUIC is how messages go over QUIC; none: not over QUIC.
+	QUIC QUICMode
 }
+
+// QUICMode is how messages go over QUIC.
+type QUICMode uint8
+
+// The modes.
+const (
+	NoQUIC QUICMode = iota
+	QUICDatagrams
+	QUICStreams // on the control stream
+)
 
 // Negotiated is what a handshake came to; it is to be the same for all servers.
 type Negotiated struct {
@@ -53,8 +68,8 @@ func conf() *tls.Config {
 }
 
 // hello is the CLIENT_HELLO that every client sends.
-func hello() ([]byte, error) {
-	b, err := proto.Marshal(&straitv1.ClientHello{Version: wire.Version, Client: "bench-edge"})
+func hello(lane bool) ([]byte, error) {
+	b, err := proto.Marshal(&straitv1.ClientHello{Version: wire.Version, Client: "bench-edge", WantUdp: lane, UdpAeads: []uint32{1}})
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +84,7 @@ type dialer struct {
 }
 
 func newDialer(s Server) (*dialer, error) {
-	h, err := hello()
+	h, err := hello(s.Datagrams)
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +96,9 @@ func newDialer(s Server) (*dialer, error) {
 func (d *dialer) dial(ctx context.Context, size int) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, opening)
 	defer cancel()
+	if d.server.Datagrams && !d.server.Hello {
+		return d.plain(ctx)
+	}
 	var nd net.Dialer
 	conn, err := nd.DialContext(ctx, "tcp", d.server.Addr)
 	if err != nil {
@@ -89,7 +107,7 @@ func (d *dialer) dial(ctx context.Context, size int) (*client, error) {
 	c := &client{link: &link{dialled: conn, fd: -1}}
 	c.tls = tls.Client(c.link, d.tls)
 	if err := d.open(ctx, c, size); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening a session: %w", err), c.link.Close())
+		return nil, errors.Join(fmt.Errorf("opening a session: %w", err), c.close())
 	}
 	return c, nil
 }
@@ -129,6 +147,11 @@ func (d *dialer) open(ctx context.Context, c *client, size int) error {
 			return err
 		}
 	}
+	if d.server.Datagrams {
+		if err := c.bind(ctx, c.hello, d.server.Addr); err != nil {
+			return err
+		}
+	}
 	return c.link.SetDeadline(time.Time{})
 }
 
@@ -142,6 +165,9 @@ func (c *client) pong(payload []byte) error {
 }
 
 func (c *client) negotiated() Negotiated {
+	if c.tls == nil {
+		return Negotiated{}
+	}
 	s := c.tls.ConnectionState()
 	return Negotiated{Version: tls.VersionName(s.Version), Cipher: tls.CipherSuiteName(s.CipherSuite), Curve: s.CurveID.String()}
 }
@@ -172,7 +198,7 @@ func (d *dialer) dialAll(ctx context.Context, n, parallel int) ([]*client, error
 	err := context.Cause(ctx)
 	for _, c := range clients {
 		if c != nil {
-			err = errors.Join(err, c.link.Close())
+			err = errors.Join(err, c.close())
 		}
 	}
 	return nil, err

@@ -25,6 +25,7 @@ type Generator struct {
 	poll    *epoll.Poll
 	base    time.Time // times are nanoseconds since
 	size    int       // of the messages of the load under way
+	tended  int64     // when tend looked last
 
 	input []byte // what a socket held
 	plain []byte // what a record held
@@ -40,8 +41,25 @@ const dialling = 32
 // frame and records fits two.
 const bufferSize = 64 << 10
 
+// Player plays loads on sessions that are open.
+type Player interface {
+	Saturate(ctx context.Context, size, ahead int, s Stretch) (*Measured, error)
+	Offer(ctx context.Context, size int, rate float64, seed uint64, s Stretch) (*Measured, error)
+	Rest(ctx context.Context, d time.Duration) error
+	Each(ctx context.Context, size, parallel int) error
+	Negotiated() Negotiated
+	Close() error
+}
+
 // Dial opens n sessions.
-func Dial(ctx context.Context, s Server, n int) (*Generator, error) {
+func Dial(ctx context.Context, s Server, n int) (Player, error) {
+	if s.QUIC != NoQUIC {
+		return dialQUIC(ctx, s, n)
+	}
+	return dial(ctx, s, n)
+}
+
+func dial(ctx context.Context, s Server, n int) (*Generator, error) {
 	d, err := newDialer(s)
 	if err != nil {
 		return nil, err
@@ -65,13 +83,23 @@ func Dial(ctx context.Context, s Server, n int) (*Generator, error) {
 // adopt brings a client from the Go poller into the loop. crypto/tls may hold
 // input already, which no event will tell of.
 func (g *Generator) adopt(i int, c *client) error {
+	at := i
+	if c.dg != nil {
+		if err := g.poll.Add(c.dg.fd, i, unix.EPOLLIN); err != nil {
+			return err
+		}
+		if c.tls == nil {
+			return nil
+		}
+		at += len(g.clients) // the session beside the lane
+	}
 	if err := c.link.move(); err != nil {
 		return err
 	}
-	if err := g.take(i, c, nil, 0); err != nil {
+	if err := g.take(at, c, nil, 0); err != nil {
 		return err
 	}
-	return g.poll.Add(c.link.fd, i, unix.EPOLLIN)
+	return g.poll.Add(c.link.fd, at, unix.EPOLLIN)
 }
 
 // Negotiated tells what the handshake of the first session came to.
@@ -81,7 +109,7 @@ func (g *Generator) Negotiated() Negotiated { return g.clients[0].negotiated() }
 func (g *Generator) Close() error {
 	var err error
 	for _, c := range g.clients {
-		err = errors.Join(err, c.link.Close())
+		err = errors.Join(err, c.close())
 	}
 	if g.poll != nil {
 		err = errors.Join(err, g.poll.Close())
@@ -99,6 +127,9 @@ type kind interface {
 	// echoed is called for a message that came back and was on the way since at. It
 	// returns how many messages this client is to send now.
 	echoed(at, now int64) int
+	// lost reports whether another datagram is to be sent for one that did not come
+	// back.
+	lost() bool
 }
 
 const never = math.MaxInt64
@@ -127,6 +158,9 @@ func (g *Generator) run(ctx context.Context, size int, k kind) error {
 		if over || err != nil {
 			return err
 		}
+		if err := g.tend(k); err != nil {
+			return err
+		}
 		// Now and then it looks at ctx.
 		events, err := g.poll.Wait(min(time.Duration(next-g.now()), 100*time.Millisecond))
 		if err != nil {
@@ -141,7 +175,10 @@ func (g *Generator) run(ctx context.Context, size int, k kind) error {
 }
 
 func (g *Generator) handle(i int, events uint32, k kind) error {
-	c := g.clients[i]
+	c := g.clients[i%len(g.clients)]
+	if c.dg != nil && i < len(g.clients) {
+		return g.takeDatagram(c, k)
+	}
 	if events&unix.EPOLLOUT != 0 {
 		if err := g.flush(i, c, nil); err != nil {
 			return err
@@ -203,6 +240,11 @@ func (g *Generator) take(i int, c *client, k kind, n int) error {
 // send sends one message that counts from at.
 func (g *Generator) send(i int, at int64) error {
 	c := g.clients[i]
+	if c.dg != nil {
+		c.dg.touched = g.now()
+		_, err := c.dg.send(c, g.size, at)
+		return err
+	}
 	c.link.out = g.cipher[:0]
 	g.plaintext = c.message(g.plaintext[:0], g.size, at)
 	if _, err := c.tls.Write(g.plaintext); err != nil {

@@ -54,7 +54,7 @@ func server(t *testing.T, serve func(net.Conn)) load.Server {
 
 func echo(c net.Conn) { _, _ = io.Copy(c, c) }
 
-func dial(t *testing.T, s load.Server, n int) *load.Generator {
+func dial(t *testing.T, s load.Server, n int) load.Player {
 	t.Helper()
 	g, err := load.Dial(t.Context(), s, n)
 	require.NoError(t, err)

@@ -32,7 +32,8 @@ type Measured struct {
 	Elapsed    time.Duration // between Meter's Begin and End
 	Echoes     int64         // in that time
 	Latency    *hdrhistogram.Histogram
-	Unanswered int // messages of that time that did not come back
+	Unanswered int   // messages that did not come back
+	Lost       int64 // datagrams among all that were sent that did not
 }
 
 // PerSecond is the rate of echoes.
@@ -112,6 +113,14 @@ func (g *Generator) draining(w *window, now int64) (next int64, over bool) {
 	if open > 0 && now < w.end+int64(lag) {
 		return now + int64(time.Millisecond), false
 	}
+	for _, c := range g.clients {
+		for c.dg != nil && c.waiting.len() > 0 {
+			c.forget()
+			open--
+		}
+		w.out.Lost += c.lost
+		c.lost = 0
+	}
 	w.out.Unanswered = open
 	return 0, true
 }
@@ -170,6 +179,8 @@ func (k *saturated) echoed(at, now int64) int {
 	}
 	return 1
 }
+
+func (k *saturated) lost() bool { return !k.window.ended }
 
 // Offer sends messages of size bytes at rate a second, all clients together, each
 // client at even intervals from a start of its own that seed decides. It sends on
@@ -250,6 +261,8 @@ func (k *offered) echoed(at, now int64) int {
 	return 0
 }
 
+func (k *offered) lost() bool { return false }
+
 // Rest sends nothing for d, but for answers to PINGs.
 func (g *Generator) Rest(ctx context.Context, d time.Duration) error {
 	return g.run(ctx, MinSize, &resting{until: g.now() + int64(d)})
@@ -259,6 +272,7 @@ type resting struct{ until int64 }
 
 func (k *resting) due(now int64) (int64, bool, error) { return k.until, now >= k.until, nil }
 func (k *resting) echoed(int64, int64) int            { return 0 }
+func (k *resting) lost() bool                         { return false }
 
 // Each sends one message of size bytes on every session, at most parallel at a
 // time, and waits for the echoes.
@@ -288,3 +302,5 @@ func (k *each) echoed(int64, int64) int {
 	k.back++
 	return 0
 }
+
+func (k *each) lost() bool { return true }

@@ -12,7 +12,8 @@ import (
 type setup struct {
 	Addr     string // host:port to listen on
 	Dir      string // the proxy's own folder
-	Socket   string // the echo's
+	Socket   string // the echo's path, or its address by UDP
+	Protocol Protocol
 	Cert     Certificate
 	Sessions int    // at least so many at a time
 	Module   string // nginx's stream module; empty if it is built in
@@ -49,6 +50,22 @@ func (s setup) nginx() string {
 	line("events { worker_connections %d; use epoll; }", 2*(s.Sessions+spare))
 	line("stream {")
 	line("  access_log off;")
+	if s.Protocol == UDP {
+		line("  upstream echo { server %s; }", s.Socket)
+		line("  server {")
+		line("    listen %s udp rcvbuf=4m sndbuf=4m;", s.Addr)
+	} else {
+		s.nginxTLS(line)
+	}
+	line("    proxy_timeout 1h;")
+	line("    proxy_pass echo;")
+	line("  }")
+	line("}")
+	return b.String()
+}
+
+// nginxTLS renders what only TLS over TCP has.
+func (s setup) nginxTLS(line func(format string, a ...any)) {
 	line("  upstream echo { server unix:%s; }", s.Socket)
 	line("  server {")
 	line("    listen %s ssl backlog=4096;", s.Addr)
@@ -61,11 +78,6 @@ func (s setup) nginx() string {
 	line("    ssl_session_cache off;")
 	line("    ssl_session_tickets off;")
 	line("    tcp_nodelay on;")
-	line("    proxy_timeout 1h;")
-	line("    proxy_pass echo;")
-	line("  }")
-	line("}")
-	return b.String()
 }
 
 // haproxy renders haproxy.cfg, with defaults as nginx has them.
@@ -98,10 +110,17 @@ const drain = 100 * time.Millisecond
 
 // strait renders the gateway's environment. Limits and times are its defaults.
 func (s setup) strait() []string {
+	lanes, overQUIC := "off", "off"
+	switch {
+	case s.Protocol == UDP:
+		lanes = s.Addr
+	case s.Protocol.OverQUIC():
+		overQUIC = s.Addr
+	}
 	return []string{
 		"STRAIT_TCP_ADDR=" + s.Addr,
-		"STRAIT_UDP_ADDR=off",
-		"STRAIT_QUIC_ADDR=off",
+		"STRAIT_UDP_ADDR=" + lanes,
+		"STRAIT_QUIC_ADDR=" + overQUIC,
 		"STRAIT_ADMIN_ADDR=off",
 		"STRAIT_TLS_CERT_FILE=" + s.Cert.Chain,
 		"STRAIT_TLS_KEY_FILE=" + s.Cert.Key,

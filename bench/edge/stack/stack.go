@@ -21,9 +21,10 @@ import (
 
 // Config is what all stacks of a run have in common.
 type Config struct {
-	Cert Certificate
-	// Echo is the command that runs [echo.Main] with the kind and the socket's path
-	// added as arguments.
+	Cert     Certificate
+	Protocol Protocol // TLS if empty
+	// Echo is the command that runs [echo.Main] with the kind and the socket's path or
+	// address added as arguments.
 	Echo []string
 	// Sessions is how many each proxy has to take at a time.
 	Sessions int
@@ -35,9 +36,10 @@ type Stack struct {
 	Addr   string // host:port
 	// Proxy are the processes that do the proxy's work: the worker, not the master.
 	Proxy []int
-	// Echo is the process behind it.
+	// Echo is the process behind it; 0 where the proxy is the echo.
 	Echo int
 
+	protocol    Protocol
 	dir         string
 	proxy, echo *process
 }
@@ -53,7 +55,7 @@ func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Stack{Target: target, dir: dir}
+	s = &Stack{Target: target, dir: dir, protocol: c.Protocol}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
@@ -62,15 +64,29 @@ func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, readiness)
 	defer cancel()
-	socket := filepath.Join(dir, "echo.sock")
-	if err := s.startEcho(ctx, c.Echo, socket); err != nil {
+	if s.Addr, err = freeAddr(); err != nil {
 		return s, err
 	}
-	if s.Addr, err = freeAddr(); err != nil {
+	if target.Kind == Bare {
+		if err := s.startEcho(ctx, c.Echo, s.Addr); err != nil {
+			return s, err
+		}
+		s.proxy, s.echo = s.echo, nil
+		s.Proxy, s.Echo = []int{s.Echo}, 0
+		return s, nil
+	}
+	socket := filepath.Join(dir, "echo.sock")
+	if target.echo(c.Protocol) == echo.Datagram {
+		if socket, err = freeAddr(); err != nil {
+			return s, err
+		}
+	}
+	if err := s.startEcho(ctx, c.Echo, socket); err != nil {
 		return s, err
 	}
 	cmd, err := command(target, setup{
 		Addr: s.Addr, Dir: dir, Socket: socket, Cert: c.Cert, Sessions: c.Sessions, Root: os.Geteuid() == 0,
+		Protocol: c.Protocol,
 	})
 	if err != nil {
 		return s, err
@@ -87,7 +103,7 @@ func (s *Stack) startEcho(ctx context.Context, command []string, socket string) 
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(command[0], append(append([]string(nil), command[1:]...), string(s.Target.echo()), socket)...)
+	cmd := exec.Command(command[0], append(append([]string(nil), command[1:]...), string(s.Target.echo(s.protocol)), socket)...)
 	cmd.Stdout = w
 	s.echo, err = start("echo", cmd, filepath.Join(s.dir, "echo.log"))
 	if err := errors.Join(err, w.Close()); err != nil {
@@ -123,7 +139,7 @@ func command(target Target, s setup) (*exec.Cmd, error) {
 	return nil, fmt.Errorf("no proxy of kind %q", target.Kind)
 }
 
-// freeAddr returns an address of 127.0.0.1 on which nothing listens. It is below
+// freeAddr returns an address of 127.0.0.1 on which nothing listens, by TCP or UDP. It is below
 // the ports that connections get, so that none of the clients takes it.
 func freeAddr() (string, error) {
 	const from, to = 20000, 32000
@@ -135,7 +151,12 @@ func freeAddr() (string, error) {
 			last = err
 			continue
 		}
-		return addr, l.Close()
+		u, err := net.ListenPacket("udp", addr)
+		if err != nil {
+			last = errors.Join(err, l.Close())
+			continue
+		}
+		return addr, errors.Join(l.Close(), u.Close())
 	}
 	return "", fmt.Errorf("no free port from %d to %d: %w", from, to, last)
 }
@@ -144,13 +165,9 @@ func freeAddr() (string, error) {
 func (s *Stack) await(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	var nd net.Dialer
 	for {
-		conn, err := nd.DialContext(ctx, "tcp", s.Addr)
+		err := s.answers(ctx)
 		if err == nil {
-			if err := conn.Close(); err != nil {
-				return err
-			}
 			if s.Proxy, err = s.workers(); err != nil {
 				return err
 			}
@@ -169,6 +186,31 @@ func (s *Stack) await(ctx context.Context) error {
 	}
 }
 
+// answers reports as an error why the proxy does not take clients yet.
+func (s *Stack) answers(ctx context.Context) error {
+	var nd net.Dialer
+	if s.protocol != UDP || s.Target.Kind == Strait {
+		conn, err := nd.DialContext(ctx, "tcp", s.Addr)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	conn, err := nd.DialContext(ctx, "udp", s.Addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("ready?")); err != nil {
+		return err
+	}
+	_, err = conn.Read(make([]byte, 16))
+	return err
+}
+
 // workers returns the processes that do the work, or none yet.
 func (s *Stack) workers() ([]int, error) {
 	if s.Target.Kind == Nginx {
@@ -178,7 +220,15 @@ func (s *Stack) workers() ([]int, error) {
 }
 
 // Err returns an error that shows the process's log if one has ended by itself.
-func (s *Stack) Err() error { return errors.Join(s.proxy.died(), s.echo.died()) }
+func (s *Stack) Err() error {
+	var err error
+	for _, p := range []*process{s.proxy, s.echo} {
+		if p != nil {
+			err = errors.Join(err, p.died())
+		}
+	}
+	return err
+}
 
 // Stop ends both processes and removes the folder.
 func (s *Stack) Stop() error {

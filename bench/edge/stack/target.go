@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -21,7 +22,39 @@ const (
 	Strait  Kind = "strait"
 	Nginx   Kind = "nginx"
 	HAProxy Kind = "haproxy"
+	// Bare is no proxy but the echo itself: what the loopback alone costs.
+	Bare Kind = "bare"
 )
+
+// Protocol is what clients speak to a proxy.
+type Protocol string
+
+// The protocols.
+const (
+	TLS Protocol = "tls"
+	// UDP is plain datagrams, and to the gateway sealed ones beside a TLS session.
+	UDP Protocol = "udp"
+	// QUIC is messages as QUIC datagrams, QUICStreams on one stream.
+	QUIC        Protocol = "quic"
+	QUICStreams Protocol = "quic-streams"
+)
+
+// Protocols lists them.
+var Protocols = []Protocol{TLS, UDP, QUIC, QUICStreams}
+
+// OverQUIC reports whether clients connect by QUIC.
+func (p Protocol) OverQUIC() bool { return p == QUIC || p == QUICStreams }
+
+// Kinds are the targets that speak the protocol.
+func (p Protocol) Kinds() []Kind {
+	switch p {
+	case UDP:
+		return []Kind{Nginx, Strait, Bare}
+	case QUIC, QUICStreams:
+		return []Kind{Bare, Strait} // no proxy here passes datagrams on
+	}
+	return []Kind{Nginx, Strait, HAProxy}
+}
 
 // Target is one proxy under comparison.
 type Target struct {
@@ -34,9 +67,14 @@ type Target struct {
 // Hello reports whether clients speak frames to it rather than through it.
 func (t Target) Hello() bool { return t.Kind == Strait }
 
-func (t Target) echo() echo.Kind {
-	if t.Kind == Strait {
+func (t Target) echo(p Protocol) echo.Kind {
+	switch {
+	case t.Kind == Strait:
 		return echo.Link
+	case p == UDP:
+		return echo.Datagram
+	case p.OverQUIC():
+		return echo.QUIC
 	}
 	return echo.Stream
 }
@@ -116,7 +154,10 @@ func (p places) streamModule(binary string) (file string, ok bool) {
 // Version is the first line of what the program says of itself.
 func (t Target) Version() string {
 	arg := "-v"
-	if t.Kind == Strait {
+	switch t.Kind {
+	case Bare:
+		return runtime.Version()
+	case Strait:
 		arg = "version"
 	}
 	out, err := exec.Command(t.Binary, arg).CombinedOutput()
