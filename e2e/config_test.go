@@ -76,15 +76,13 @@ func TestTooFewOpenFiles(t *testing.T) {
 	assert.Contains(t, p.log(), "open files")
 }
 
-// What Kubernetes sets for a service named strait is ignored, with a log line, and
-// so is the address of a transport that this version does not have.
+// What Kubernetes sets for a service named strait is ignored, with a log line.
 func TestVariablesThatAreIgnored(t *testing.T) {
 	t.Parallel()
 	gw := serve(t, "STRAIT_SERVICE_HOST=10.0.0.1", "STRAIT_SERVICE_PORT=7777", "STRAIT_SERVICE_PORT_TLS=7777",
-		"STRAIT_PORT=tcp://10.0.0.1:7777", "STRAIT_PORT_7777_TCP_ADDR=10.0.0.1",
-		"STRAIT_UDP_ADDR=127.0.0.1:0", "STRAIT_QUIC_ADDR=127.0.0.1:0")
+		"STRAIT_PORT=tcp://10.0.0.1:7777", "STRAIT_PORT_7777_TCP_ADDR=10.0.0.1")
 	join(t, gw).plays()
-	for _, name := range []string{"STRAIT_SERVICE_HOST", "STRAIT_PORT_7777_TCP_ADDR", "Kubernetes", "STRAIT_UDP_ADDR", "STRAIT_QUIC_ADDR"} {
+	for _, name := range []string{"STRAIT_SERVICE_HOST", "STRAIT_PORT_7777_TCP_ADDR", "Kubernetes"} {
 		assert.Contains(t, gw.log(), name)
 	}
 }
