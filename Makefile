@@ -9,7 +9,7 @@ DEMO_FOR    ?= 10s
 PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin proto docs bench-queue bench-edge clean
+.PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin outside-net outside-lab outside-browser compare proto docs bench-queue bench-edge clean
 
 help: ## this list
 	@awk 'BEGIN{FS=":.*## "} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	@set -e; n=0; \
 	for d in $$(git ls-files -z '*_test.go' | xargs -0 grep -lE '^func Fuzz' | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$d/*_test.go | cut -c6- | sort -u); do \
-	    echo "fuzz $$d $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$d; n=$$((n+1)); \
+	    echo "fuzz $$d $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$$d; n=$$((n+1)); \
 	  done; \
 	done; test $$n -gt 0; echo "$$n fuzz targets ran"
 
@@ -61,7 +61,7 @@ demo: ## gateway, arena and two bots, until ctrl-C
 	$(GO) build -o bin/demo ./examples/demo
 	./bin/demo
 
-test-outside: outside-python outside-spin ## proofs by foreign tools (.ci/run says what to install)
+test-outside: outside-python outside-spin outside-net outside-lab outside-browser ## proofs by foreign tools (.ci/run says what to install)
 	$(GO) run ./examples/demo -for $(DEMO_FOR)
 	$(MAKE) --no-print-directory cross
 
@@ -72,6 +72,16 @@ outside-spin: ## the model of the ring's parking, searched exhaustively
 	@command -v spin >/dev/null || { echo "spin is missing: apt-get install spin"; exit 1; }
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp queue/parking.pml $$dir && cd $$dir && \
 	spin -a parking.pml && gcc -O2 -o pan pan.c && ./pan -a | tee out.txt && grep -q 'errors: 0' out.txt
+
+# STRAIT_TEST_OUTSIDE turns every skip of these tests into a failure.
+outside-net: ## attacks and roaming between network namespaces, ngtcp2 as a client (root)
+	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -timeout 10m ./e2e
+
+outside-lab: ## the emulated links, measured (root)
+	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 ./compare/lab
+
+outside-browser: ## the report, looked at by Chromium
+	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 ./compare/report/...
 
 proto: ## regenerate Go and Python from proto/*.proto
 	@command -v protoc >/dev/null || { echo "protoc is missing: apt-get install protobuf-compiler"; exit 1; }

@@ -351,15 +351,25 @@ func (p *pingCmd) print(out io.Writer, report pingReport) error {
 			if r.Failed != "" {
 				fmt.Fprintf(&b, "%s: %s\n", r.Transport, r.Failed)
 			}
-			if !r.Verified {
-				fmt.Fprintf(&b, "%s: THE CERTIFICATE WAS NOT VERIFIED: %s\n"+
-					"  If you know that this is the right one, verify it from now on with\n"+
-					"  --pin %s\n", r.Transport, r.Unverified, r.Certificate)
-			}
 		}
 	}
+	unverified(&b, report.Transports)
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// unverified warns of each certificate that nobody vouches for, once.
+func unverified(b *strings.Builder, all []pingResult) {
+	var told []string
+	for _, r := range all {
+		if r.Error != "" || r.Verified || slices.Contains(told, r.Certificate) {
+			continue
+		}
+		told = append(told, r.Certificate)
+		fmt.Fprintf(b, "THE CERTIFICATE WAS NOT VERIFIED: %s\n"+
+			"  If you know that this is the right one, verify it from now on with\n"+
+			"  --pin %s\n", r.Unverified, r.Certificate)
+	}
 }
 
 // millis prints microseconds as milliseconds.
