@@ -183,9 +183,9 @@ func (c *comparison) scenarios() []*scenario {
 			run:   turn.sessions, each: o.warmup + o.handshakes,
 		})
 	}
-	if c.idle > 0 && o.protocol != stack.UDP {
+	if c.idle > 0 {
 		out = append(out, &scenario{
-			table: c.table(memoryMetrics, "Memory: %d idle sessions, then each with a message of %d bytes", c.idle, o.maxMessage),
+			table: c.table(memoryMetrics, "Memory: %d idle sessions, then each with a message of %d bytes", c.idle, o.largest()),
 			run:   turn.idle, each: 3*o.settle + 2*opening(c.idle),
 		})
 	}

@@ -158,3 +158,14 @@ func (o *options) validate() error {
 	check(hasStrait || o.strait == "" && o.strait2 == "" && o.straitEnv == nil, "-strait, -strait2 and -strait-env need strait among the -targets")
 	return errors.Join(wrong...)
 }
+
+// datagram is the most that a message has that fits into one.
+const datagram = 1100
+
+// largest is the size of the message that each idle session sends.
+func (o *options) largest() int {
+	if o.protocol == stack.UDP {
+		return min(o.maxMessage, datagram)
+	}
+	return o.maxMessage
+}

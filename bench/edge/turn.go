@@ -248,7 +248,7 @@ func (t turn) idle(ctx context.Context) (row report.Row, err error) {
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(g.Each(ctx, t.c.o.maxMessage, eachAtATime), g.Rest(ctx, rest)); err != nil {
+		if err := errors.Join(g.Each(ctx, t.c.o.largest(), eachAtATime), g.Rest(ctx, rest)); err != nil {
 			return err
 		}
 		second, err := each()

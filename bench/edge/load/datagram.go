@@ -120,7 +120,7 @@ func (c *client) bind(ctx context.Context, hello []byte, addr string) error {
 	}
 	c.dg = &datagrams{fd: fd, buf: make([]byte, sealed.MaxPacket)}
 	now := time.Now()
-	if c.dg.lane, err = sealed.NewClient(sealed.ClientConfig{}, sealed.SessionID(m.GetSessionId()), now); err != nil {
+	if c.dg.lane, err = sealed.NewClient(sealed.ClientConfig{PingEvery: time.Hour, DeadAfter: time.Hour}, sealed.SessionID(m.GetSessionId()), now); err != nil {
 		return err
 	}
 	err = c.dg.lane.Offer(sealed.Offer{
