@@ -32,6 +32,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the gateway, configured by STRAIT_* variables."`
 	Ping    pingCmd    `cmd:"" help:"Connect as a client and measure opening and round trip."`
 	Swarm   swarmCmd   `cmd:"" help:"Load a gateway with many clients and measure what they get."`
+	Compare compareCmd `cmd:"" help:"Compare transports on emulated networks and say which to use."`
 	Config  configCmd  `cmd:"" help:"Show, check or document the configuration."`
 	Version versionCmd `cmd:"" help:"Say what this binary is."`
 }
@@ -42,6 +43,7 @@ Examples:
   strait serve                                     echo on :7777, self-signed certificate
   STRAIT_UPSTREAM=link://127.0.0.1:9000 strait serve   in front of your game logic
   strait ping 127.0.0.1:7777                       is it there, and how far away
+  strait swarm 127.0.0.1:7777 -c 500 -d 30s        load it before players do
   strait config check                              is the environment right
   strait config docs                               every setting, in Markdown`
 

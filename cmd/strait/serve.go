@@ -190,10 +190,15 @@ func (s *server) listenUDP(ctx context.Context, keys fleetkey.Ring) (*udp.Servic
 	for _, a := range c.AEADs {
 		aeads = append(aeads, uint32(a))
 	}
+	read, write := c.ReadBuffer, c.WriteBuffer
+	share := s.cfg.Listen.OnePort()
+	if share {
+		read, write = max(read, s.cfg.QUIC.ReadBuffer), max(write, s.cfg.QUIC.WriteBuffer)
+	}
 	lanes, err := udp.Listen(ctx, string(s.cfg.Listen.UDP), udp.Config{
 		TokenLifetime: c.TokenLifetime, AEADs: aeads, Retry: retry, FleetKey: keys, NodeID: s.cfg.Fleet.Node(),
-		Advertise: string(c.Advertise), Sockets: int(c.Sockets),
-		ReadBufferBytes: int(c.ReadBuffer), WriteBufferBytes: int(c.WriteBuffer), NoBatch: !bool(c.Batch),
+		Advertise: string(c.Advertise), Sockets: int(c.Sockets), Share: share,
+		ReadBufferBytes: int(read), WriteBufferBytes: int(write), NoBatch: !bool(c.Batch),
 		MaxMessage: int(min(s.cfg.Gateway.MaxMessage, 65535)), MaxLanes: int(s.cfg.Gateway.MaxSessions),
 		Pool: s.gw.Pool(), Logger: s.log,
 	})
@@ -214,7 +219,7 @@ func (s *server) listenQUIC(ctx context.Context, keys fleetkey.Ring) (*quic.List
 	if streams == 0 {
 		streams = -1 // none
 	}
-	l, err := quic.Listen(ctx, string(s.cfg.Listen.QUIC), quic.Config{
+	conf := quic.Config{
 		TLS: s.certs.Server(quic.ALPN), Openings: s.gw.Openings(), Pool: s.gw.Pool(),
 		Handshakes: int(g.MaxHandshakes), Retry: retry, OpenTimeout: g.OpenTimeout,
 		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: cmp.Or(c.IdleTimeout, g.IdleTimeout), KeepAlive: c.KeepAlive,
@@ -223,7 +228,11 @@ func (s *server) listenQUIC(ctx context.Context, keys fleetkey.Ring) (*quic.List
 		Keys: &keys, NodeID: s.cfg.Fleet.Node(), NoGSO: !bool(c.GSO),
 		ReadBuffer: int(c.ReadBuffer), WriteBuffer: int(c.WriteBuffer),
 		QLogDir: c.QLogDir, QLogEvery: int(c.QLogEvery), Logger: s.log,
-	})
+	}
+	if s.cfg.Listen.OnePort() {
+		conf.Conn = s.udp.Shared()
+	}
+	l, err := quic.Listen(ctx, string(s.cfg.Listen.QUIC), conf)
 	if err != nil {
 		return nil, fmt.Errorf("STRAIT_QUIC_ADDR: %w", err)
 	}

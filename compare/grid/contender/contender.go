@@ -1,0 +1,154 @@
+package contender
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"strait/client"
+	"strait/compare/game"
+	"strait/compare/rival"
+)
+
+// Contender is one way to carry the game.
+type Contender struct {
+	Name string
+	// Note says in a few words how it carries the game.
+	Note string
+	// CongestionControl is who decides how fast it sends: "kernel", or what it brings.
+	CongestionControl string
+
+	serve func(context.Context, netip.AddrPort, rival.Handler) (Server, error)
+	dial  func(Endpoint) (dial game.Dial, wait func())
+}
+
+// Kernel is the CongestionControl of contenders on TCP.
+const Kernel = "kernel"
+
+// Endpoint is how a server is reached. It goes through JSON from one process to
+// another.
+type Endpoint struct {
+	Addr string `json:"addr"`           // host:port
+	QUIC string `json:"quic,omitempty"` // host:port, where it differs
+	// Pin and Certificate are what the server is verified with: the SHA-256 of its
+	// certificate, and that itself (DER).
+	Pin         string `json:"pin,omitempty"`
+	Certificate []byte `json:"certificate,omitempty"`
+	// Key is KCP's, which both ends know beforehand.
+	Key []byte `json:"key,omitempty"`
+}
+
+// Server is a server that runs.
+type Server interface {
+	Endpoint() Endpoint
+	// Failed receives why it has stopped by itself.
+	Failed() <-chan error
+	// Close ends all sessions and returns when the server's goroutines have ended.
+	Close() error
+}
+
+// Serve starts a server at an address, with h as its game logic. Port 0 is any free one;
+// of a gateway all listeners but that of sealed UDP have the port's number.
+func (c Contender) Serve(ctx context.Context, at netip.AddrPort, h rival.Handler) (Server, error) {
+	s, err := c.serve(ctx, at, h)
+	if err != nil {
+		return nil, fmt.Errorf("serving %s: %w", c.Name, err)
+	}
+	return s, nil
+}
+
+// Dial returns how players reach the server at e. wait is called when all sessions are
+// closed, and returns when their goroutines have ended.
+func (c Contender) Dial(e Endpoint) (dial game.Dial, wait func()) { return c.dial(e) }
+
+func strait(name, note, control string, t client.Transport, p parts) Contender {
+	return Contender{
+		Name: name, Note: note, CongestionControl: control,
+		serve: func(ctx context.Context, at netip.AddrPort, h rival.Handler) (Server, error) {
+			return serveGateway(ctx, at, h, p)
+		},
+		dial: func(e Endpoint) (game.Dial, func()) { return dialSDK(e, t, p.oneStream) },
+	}
+}
+
+// reno is what quic-go has.
+const reno = "quic-go's NewReno"
+
+// catalogue is in the order of tables: Strait's by how much they leave the stream, then
+// the rivals.
+var catalogue = []Contender{
+	strait("tcp", "TLS on TCP: everything in one stream", Kernel, client.TCP, parts{tcp: true}),
+	strait("tcp+udp", "TLS on TCP, with sealed UDP for what is unreliable", Kernel, client.TCPUDP, parts{tcp: true, sealed: true}),
+	strait("quic-one-stream", "QUIC: everything in one stream", reno, client.QUIC, parts{quic: true, oneStream: true}),
+	strait("quic-streams", "QUIC: a stream for each channel, no datagrams", reno, client.QUIC, parts{quic: true}),
+	strait("quic", "QUIC: a stream for each channel, and datagrams for what is unreliable", reno, client.QUIC, parts{quic: true, datagrams: true}),
+	strait("auto", "what the SDK chooses: QUIC, or TLS with sealed UDP where QUIC does not get through", reno, client.Auto, parts{tcp: true, sealed: true, quic: true, datagrams: true}),
+	{Name: "kcp", Note: "KCP with AES, NoDelay(1, 10, 2, 1): everything in one stream", CongestionControl: "none", serve: serveKCP, dial: dialKCP},
+	{Name: "websocket", Note: "WebSocket on TLS on TCP: everything in one stream", CongestionControl: Kernel, serve: serveWebSocket, dial: dialWebSocket},
+}
+
+// All returns the catalogue. It is the caller's.
+func All() []Contender { return append([]Contender(nil), catalogue...) }
+
+// Names returns the catalogue's names, in its order.
+func Names() []string {
+	out := make([]string, len(catalogue))
+	for i, c := range catalogue {
+		out[i] = c.Name
+	}
+	return out
+}
+
+// UnknownError says that the catalogue lacks a name.
+type UnknownError struct {
+	Name    string
+	Nearest string // "" if none is near
+}
+
+func (e *UnknownError) Error() string {
+	if e.Nearest != "" {
+		return fmt.Sprintf("there is no transport %q; did you mean %s?", e.Name, e.Nearest)
+	}
+	return fmt.Sprintf("there is no transport %q; there are %s", e.Name, strings.Join(Names(), ", "))
+}
+
+// Lookup returns a contender of the catalogue by its name.
+func Lookup(name string) (Contender, error) {
+	for _, c := range catalogue {
+		if c.Name == name {
+			return c, nil
+		}
+	}
+	return Contender{}, &UnknownError{Name: name, Nearest: nearest(name)}
+}
+
+// nearest is the name that has the most pairs of letters in common with name (Dice's
+// coefficient), if that is at least half of them.
+func nearest(name string) string {
+	mine := pairs(strings.ToLower(name))
+	best, most := "", 0.5
+	for _, c := range catalogue {
+		theirs := pairs(c.Name)
+		common := 0
+		for p := range mine {
+			if theirs[p] {
+				common++
+			}
+		}
+		if s := 2 * float64(common) / float64(max(len(mine)+len(theirs), 1)); s >= most && s > 0 {
+			if s > most || best == "" {
+				best, most = c.Name, s
+			}
+		}
+	}
+	return best
+}
+
+func pairs(s string) map[string]bool {
+	out := make(map[string]bool)
+	for i := range len(s) - 1 {
+		out[s[i:i+2]] = true
+	}
+	return out
+}
