@@ -96,6 +96,9 @@ docs: ## regenerate docs/configuration.md
 bench-queue: ## the ring beside a channel, a mutex and a linked queue
 	$(GO) test -run '^$$' -bench Throughput -benchtime 10x ./queue
 
+compare: build ## transports side by side on emulated networks, about 5 minutes (root, or a user namespace)
+	./bin/strait compare --html compare.html --json compare.json
+
 bench-edge: ## the gateway beside nginx and HAProxy (.ci/run does not run it)
 	$(GO) run ./bench/edge
 
