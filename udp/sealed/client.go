@@ -56,7 +56,9 @@ type Client struct {
 	retried bool // this series was answered by RETRY
 	helloed int  // HELLOs of the series that were sent, by helloAt
 	helloNo bool // one more is to be sent at once, with the cookie
-	series  instant
+	// challenges counts the PATH_CHALLENGEs received.
+	challenges uint64
+	series     instant
 
 	idle      time.Duration // of our silence, after which the gateway unbinds the lane
 	silent    instant       // since this PING nothing came; 0: something did
@@ -122,6 +124,10 @@ func (c *Client) Cause() Cause { return c.cause }
 
 // Path is what was measured.
 func (c *Client) Path() Path { return c.path() }
+
+// Challenges is how many PATH_CHALLENGEs came: one or more with each binding, and more
+// when the gateway saw the lane at another address.
+func (c *Client) Challenges() uint64 { return c.challenges }
 
 // Ping has a PING sent with the next packet.
 func (c *Client) Ping() { c.pingNow = c.state == Bound }

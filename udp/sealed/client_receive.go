@@ -88,6 +88,7 @@ func (c *Client) data(pkt []byte, at instant, h Handler) Drop {
 		case frameAccept:
 			c.accepted(time.Duration(binary.BigEndian.Uint32(f[9:])) * time.Millisecond)
 		case frameChallenge:
+			c.challenges++
 			c.response, c.challenge = true, binary.BigEndian.Uint64(f[1:])
 		case frameResponse: // this end challenges nobody
 		default:

@@ -95,6 +95,7 @@ type pong struct {
 type core struct {
 	settings *settings
 	base     time.Time
+	latest   instant // that a caller told
 	session  SessionID
 	cid      CID
 	aead     AEAD
@@ -125,8 +126,12 @@ type core struct {
 	partials *reassembly // nil: nothing waits
 }
 
-// at turns a caller's time into an instant.
-func (c *core) at(now time.Time) instant { return max(now.Sub(c.base), 0) + 1 }
+// at turns a caller's time into an instant. It never goes back: goroutines look at the
+// clock before they have the owner's lock, and get that in another order.
+func (c *core) at(now time.Time) instant {
+	c.latest = max(c.latest, now.Sub(c.base)+1, 1)
+	return c.latest
+}
 
 // when is the reverse; an instant of 0 is the zero time.
 func (c *core) when(at instant) time.Time {
@@ -244,16 +249,16 @@ func (c *core) report(e *epoch, highest, count uint32) {
 func (e *epoch) reportedBefore() bool { return e.peerCount != 0 }
 
 // ride appends the frames that wait for the peer to p, as far as they fit into room
-// bytes of frames.
+// bytes of frames. What does not fit goes on waiting.
 func (c *core) ride(p *Packet, at instant, room int) {
-	limit := p.n + room
-	for i := range c.pongWait {
-		g := c.pongs[i]
+	limit, sent := p.n+room, uint8(0)
+	for ; sent < c.pongWait; sent++ {
+		g := c.pongs[sent]
 		if !p.timed(framePong, g.body, uint32(min((at-g.came).Microseconds(), 1<<32-1)), limit-p.n) {
-			c.drop(DropBudget)
+			break
 		}
 	}
-	c.pongWait = 0
+	c.pongWait = uint8(copy(c.pongs[:], c.pongs[sent:c.pongWait]))
 	if c.pingNow && p.opaque(framePing, uint64(at), limit-p.n) {
 		c.pingNow, c.pinged = false, at
 	}

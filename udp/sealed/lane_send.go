@@ -18,12 +18,17 @@ func (l *Lane) Seal(p *Packet, now time.Time) (pkt []byte, to netip.AddrPort, er
 	if p.Empty() || p.d != ToClient {
 		return nil, netip.AddrPort{}, ErrEmpty
 	}
-	room := l.route.room() - p.size()
-	if room < 0 {
+	need := p.size()
+	if l.route.due(at) { // the challenge, which ends the limit, comes first
+		if need += opaqueLen; p.left() < opaqueLen {
+			need += clientHeader + tagLen
+		}
+	}
+	if l.route.spare() < uint64(need) {
 		l.drop(DropBudget)
 		return nil, netip.AddrPort{}, ErrBudget
 	}
-	l.fill(p, &l.route, at, room)
+	l.fill(p, &l.route, at, l.route.room()-p.size())
 	return l.finishPacket(p, &l.route), l.route.addr, nil
 }
 
@@ -31,8 +36,7 @@ func (l *Lane) Seal(p *Packet, now time.Time) (pkt []byte, to netip.AddrPort, er
 // into room bytes.
 func (l *Lane) fill(p *Packet, r *route, at instant, room int) {
 	limit := p.n + room
-	if r.due(at) {
-		p.opaque(frameChallenge, binary.BigEndian.Uint64(r.challenge[:]), limit-p.n)
+	if r.due(at) && p.opaque(frameChallenge, binary.BigEndian.Uint64(r.challenge[:]), limit-p.n) {
 		r.again = at + challengeEvery
 	}
 	if l.response && l.responseTo == r.addr && p.opaque(frameResponse, l.responseBody, limit-p.n) {
@@ -145,7 +149,13 @@ func (l *Lane) compose(p *Packet, now time.Time, at instant) (to netip.AddrPort,
 
 // starve gives up what waits for the lane's route, which may not get as much now.
 func (l *Lane) starve(at instant) {
-	l.pingNow = false
+	if l.route.due(at) {
+		l.route.again = at + challengeEvery
+	}
+	for range l.pongWait {
+		l.drop(DropBudget)
+	}
+	l.pongWait, l.pingNow = 0, false
 	if l.reportAt != 0 && at >= l.reportAt {
 		l.reportAt = at + reportEvery
 	}

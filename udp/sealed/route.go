@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"math"
 	"net/netip"
 	"time"
 )
@@ -26,13 +27,16 @@ type route struct {
 	proven    bool // it answered a challenge
 }
 
-// room is how many bytes may be sent there in one packet.
-func (r *route) room() int {
-	if r.proven || r.received-r.sent > MaxPacket {
-		return MaxPacket
+// spare is how many bytes may be sent there.
+func (r *route) spare() uint64 {
+	if r.proven {
+		return math.MaxUint64
 	}
-	return int(r.received - r.sent)
+	return r.received - r.sent
 }
+
+// room is spare for one packet.
+func (r *route) room() int { return int(min(r.spare(), MaxPacket)) }
 
 // active reports whether the client is worth another challenge.
 func (r *route) active(at instant) bool { return at-r.heard < challengeFor }
