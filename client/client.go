@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -195,14 +194,6 @@ func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
 	l, err := c.open(ctx)
 	if err != nil {
 		return 0, err
-	}
-	if s, ok := l.carrier.(prober); ok {
-		rtt, err := s.probe(ctx)
-		if errors.Is(err, errEnded) {
-			<-l.gone
-			err = *l.session.why.Load()
-		}
-		return rtt, err
 	}
 	p := l.pings.add()
 	defer l.pings.forget(p)

@@ -9,3 +9,6 @@ func LiveBuffers() int64 { return buffers.Live() }
 func (r Reconnect) Backoff(n int, after time.Duration) time.Duration {
 	return r.withDefaults().backoff(n, after)
 }
+
+// Suspicion is how long a suspected connection has to answer.
+const Suspicion = suspicion

@@ -48,11 +48,6 @@ type carrier interface {
 	describe(*Info)
 }
 
-// prober is a carrier that measures in its own way.
-type prober interface {
-	probe(context.Context) (time.Duration, error)
-}
-
 // connection is a connection to a verified server, before the first frame.
 type connection struct {
 	transport   Transport

@@ -93,8 +93,15 @@ func (s *pings) drop(p *ping) {
 
 // append adds the frames of those that were not written yet to dst.
 func (s *pings) append(dst []byte, now time.Time) []byte {
+	s.take(now, func(nonce [8]byte) { dst = wire.AppendFrame(dst, wire.Ping, 0, nonce[:]) })
+	return dst
+}
+
+// take calls write with the payload of each that was not written yet, and counts it
+// as written. write takes no lock that answered is called with.
+func (s *pings) take(now time.Time, write func(nonce [8]byte)) {
 	if s.waiting.Load() == 0 {
-		return dst
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,12 +109,9 @@ func (s *pings) append(dst []byte, now time.Time) []byte {
 		if p.sent.IsZero() {
 			p.sent = now
 			s.waiting.Add(-1)
-			var nonce [8]byte
-			binary.BigEndian.PutUint64(nonce[:], p.nonce)
-			dst = wire.AppendFrame(dst, wire.Ping, 0, nonce[:])
+			write([8]byte(binary.BigEndian.AppendUint64(nil, p.nonce)))
 		}
 	}
-	return dst
 }
 
 // answered takes the payload of a PONG, which is borrowed.

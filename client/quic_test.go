@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,10 +65,25 @@ func TestQUICEchoesEveryClassAndChannel(t *testing.T) {
 		assert.Equal(t, client.Unreliable, m.Delivery)
 		assert.Equal(t, uint8(7), m.Channel)
 	}, patience, time.Millisecond)
-	rtt, err := c.Ping(timeout(t))
-	require.NoError(t, err)
-	assert.Positive(t, rtt)
 	assert.Positive(t, c.Info().RTT)
+}
+
+// Over QUIC, too, a Ping is a PING with bytes of its own, answered by its PONG, however
+// many are under way.
+func TestQUICPingIsAnsweredByTheGateway(t *testing.T) {
+	c := dial(t, startBoth(t, clienttest.Config{}), client.Options{Transport: client.QUIC})
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 10 {
+				rtt, err := c.Ping(timeout(t))
+				if !assert.NoError(t, err) || !assert.Positive(t, rtt) || !assert.Less(t, rtt, patience) {
+					return
+				}
+			}
+		})
+	}
+	work.Wait()
 }
 
 // What a datagram cannot carry is refused, not cut or sent by a stream.

@@ -49,22 +49,25 @@ type sealedLane struct {
 	pulled []transport.Message
 
 	// guarded by mu
-	mu      sync.Mutex
-	core    *sealed.Client // nil before the first offer
-	any     bool           // an offer came
-	offer   *laneOffer     // the newest that was not acted on
-	socket  laneSocket     // nil while there is nothing to send by it
-	to      netip.AddrPort // the gateway
-	bound   bool
-	stopped bool
-	move    bool          // a new socket is wanted
-	moves   uint64        // that were made
-	moved   time.Time     // when the last one was
-	arrived chan struct{} // closed by the next authentic packet, or change of bound; nil: nobody waits
-	timer   *time.Timer
-	armed   time.Time // when timer fires; zero: it does not
-	control [sealed.MaxPacket]byte
-	got     []transport.Message
+	mu   sync.Mutex
+	core *sealed.Client // nil before the first offer
+	any  bool           // an offer came
+	// challenges is what the core counted; suspect is called for those of a bound lane.
+	challenges uint64
+	suspect    func()
+	offer      *laneOffer     // the newest that was not acted on
+	socket     laneSocket     // nil while there is nothing to send by it
+	to         netip.AddrPort // the gateway
+	bound      bool
+	stopped    bool
+	move       bool          // a new socket is wanted
+	moves      uint64        // that were made
+	moved      time.Time     // when the last one was
+	arrived    chan struct{} // closed by the next authentic packet, or change of bound; nil: nobody waits
+	timer      *time.Timer
+	armed      time.Time // when timer fires; zero: it does not
+	control    [sealed.MaxPacket]byte
+	got        []transport.Message
 }
 
 // laneOffer is a UDP_OFFER.
@@ -252,6 +255,12 @@ func (s *sealedLane) after(now time.Time) {
 			break
 		}
 		s.send(b, now)
+	}
+	if n := s.core.Challenges(); n != s.challenges {
+		s.challenges = n
+		if s.bound { // else it is the one that comes with every binding
+			s.suspect()
+		}
 	}
 	if bound := s.core.Bound(); bound != s.bound {
 		s.bound = bound

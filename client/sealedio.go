@@ -68,7 +68,7 @@ func (s *sealedLane) read(socket laneSocket, to netip.AddrPort) {
 		switch {
 		case errors.Is(err, net.ErrClosed):
 			return
-		case err != nil && !refused(err):
+		case err != nil && !refused(err) && !tooLong(err):
 			s.mu.Lock()
 			if s.socket == socket && !s.failed(now) {
 				s.core.Close(0, now) // deaf: the next offer begins anew
@@ -115,7 +115,7 @@ func (s *sealedLane) send(b []byte, now time.Time) {
 	if s.socket == nil {
 		return
 	}
-	if _, err := s.socket.WriteToUDPAddrPort(b, s.to); err != nil && !refused(err) && !errors.Is(err, syscall.EMSGSIZE) {
+	if _, err := s.socket.WriteToUDPAddrPort(b, s.to); err != nil && !refused(err) && !tooLong(err) {
 		s.failed(now)
 	}
 }

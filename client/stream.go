@@ -40,6 +40,8 @@ type stream struct {
 	writeErr error       // what ended the writer
 	last     *time.Timer // cuts a connection that does not end by itself
 	ended    bool        // there is nothing to cut any more
+	// suspected ends a suspicion; nil: there is none. See suspect.
+	suspected *time.Timer
 }
 
 func newStream(l *link, conn *secured) *stream {
@@ -57,6 +59,7 @@ func newStream(l *link, conn *secured) *stream {
 // wantLane lets the stream take offers of a lane beside it.
 func (s *stream) wantLane(l *sealedLane) {
 	s.lane = l
+	l.suspect = s.suspect
 	s.link.session.offered = l.offered
 }
 
@@ -159,6 +162,9 @@ func (s *stream) finish() {
 	s.ended = true
 	if s.last != nil {
 		s.last.Stop()
+	}
+	if s.suspected != nil {
+		s.suspected.Stop()
 	}
 	s.mu.Unlock()
 	s.link.session.end(s.lost(net.ErrClosed))

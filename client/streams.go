@@ -8,15 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"strait/proto/wire"
 	quicsession "strait/quic/session"
 	"strait/transport"
 	"strait/transport/lane"
-)
-
-// How often probe looks.
-const (
-	minLook = 200 * time.Microsecond
-	maxLook = 5 * time.Millisecond
 )
 
 // streams is the carrier of QUIC: the control stream, a stream for each channel, and
@@ -43,7 +38,9 @@ func newStreams(l *link, conn *quicConn, listen func(context.Context, netip.Addr
 		link: l, conn: conn, listen: listen,
 		answered: make(chan struct{}), done: make(chan struct{}), moving: make(chan struct{}, 1),
 	}
-	s.core = quicsession.New(conn.Conn, quicsession.Config{Role: lane.Client, Pool: buffers, Linger: linger})
+	s.core = quicsession.New(conn.Conn, quicsession.Config{
+		Role: lane.Client, Pool: buffers, Linger: linger, Pong: l.pings.answered,
+	})
 	s.datagrams = s.core.Datagrams()
 	l.session.lane = s.core
 	return s
@@ -83,27 +80,10 @@ func (s *streams) wake(d transport.Delivery, _ uint8) {
 	s.core.Wake()
 }
 
-func (s *streams) ping() { s.core.Ping() }
-
-// probe measures a round trip: a PING, and what QUIC has measured last when
-// something new has been heard.
-func (s *streams) probe(ctx context.Context) (time.Duration, error) {
-	asked := time.Now()
-	s.core.Ping()
-	look := time.NewTicker(min(max(s.conn.ConnectionStats().SmoothedRTT/16, minLook), maxLook))
-	defer look.Stop()
-	for {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-s.done:
-			return 0, errEnded
-		}
-		if s.core.Path().Heard.After(asked) {
-			return s.conn.ConnectionStats().LatestRTT, nil
-		}
-	}
+func (s *streams) ping() {
+	s.link.pings.take(time.Now(), func(nonce [8]byte) {
+		s.core.Control(transport.Control(wire.Ping), nonce[:])
+	})
 }
 
 func (s *streams) resume() {
