@@ -77,6 +77,20 @@ func TestAddressesThatMeetAndThatDoNot(t *testing.T) {
 		load(t, "STRAIT_TCP_ADDR="+pair[0], "STRAIT_ADMIN_ADDR="+pair[1])
 	}
 	load(t, "STRAIT_TCP_ADDR=:7777", "STRAIT_QUIC_ADDR=:7777")
+	for _, c := range []struct {
+		lanes, other string
+		one          bool
+	}{
+		{":7777", ":7777", true},
+		{":7778", ":7777", false},
+		{":0", ":0", true},
+		{"[::1]:443", "[::1]:443", true},
+		{"off", "off", false},
+		{"off", ":7777", false},
+	} {
+		assert.Equal(t, c.one, load(t, "STRAIT_UDP_ADDR="+c.lanes, "STRAIT_QUIC_ADDR="+c.other).Listen.OnePort(), "%v", c)
+	}
+	only(t, "STRAIT_QUIC_ADDR", refused(t, "STRAIT_UDP_ADDR=[::1]:443", "STRAIT_QUIC_ADDR=[0::1]:443"))
 }
 
 func FuzzAddr(f *testing.F) {

@@ -17,6 +17,7 @@ const (
 	nameUDP          = Prefix + "UDP_ADDR"
 	nameQUIC         = Prefix + "QUIC_ADDR"
 	nameAdmin        = Prefix + "ADMIN_ADDR"
+	nameSockets      = Prefix + "UDP_SOCKETS"
 	nameStreamWindow = Prefix + "QUIC_STREAM_WINDOW_BYTES"
 	nameConnWindow   = Prefix + "QUIC_CONN_WINDOW_BYTES"
 	nameNode         = Prefix + "NODE_ID"
@@ -43,7 +44,7 @@ func (l *loader) relations() {
 	l.transports()
 	l.lanes()
 	l.distinct(nameTCP, l.config.Listen.TCP, nameAdmin, l.config.Listen.Admin)
-	l.distinct(nameUDP, l.config.Listen.UDP, nameQUIC, l.config.Listen.QUIC)
+	l.onePort()
 	l.tls()
 	l.upstream()
 	l.sizes()
@@ -76,6 +77,25 @@ func (l *loader) lanes() {
 	}
 	c.Listen.UDP = off
 	c.note(nameUDP, "off, because "+nameTCP+" is")
+}
+
+// onePort lets the same address for sealed UDP and QUIC stand for one socket, which has
+// one reader; two addresses are two sockets.
+func (l *loader) onePort() {
+	c := l.config
+	if !l.ok(nameUDP, nameQUIC) {
+		return
+	}
+	if !c.Listen.OnePort() {
+		l.distinct(nameUDP, c.Listen.UDP, nameQUIC, c.Listen.QUIC)
+		return
+	}
+	if l.ok(nameSockets) && c.UDP.Sockets > 1 {
+		l.add(nameSockets, &Problem{
+			Reason: fmt.Sprintf("%s and %s are the same address, and one socket serves both", nameUDP, nameQUIC),
+			Want:   "1, or two addresses",
+		})
+	}
 }
 
 // distinct refuses two addresses that cannot both be listened on. Host names are

@@ -37,6 +37,10 @@ type Listen struct {
 	TCPLoop Switch `env:"TCP_LOOP" envDefault:"on"`
 }
 
+// OnePort says that sealed UDP and QUIC share a socket: their addresses are the same,
+// as they are written.
+func (l Listen) OnePort() bool { return !l.UDP.Off() && l.UDP == l.QUIC }
+
 // TLS is the policy of every transport that uses TLS.
 type TLS struct {
 	CertFile     string       `env:"TLS_CERT_FILE"`

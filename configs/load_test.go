@@ -246,7 +246,8 @@ func TestWrongValues(t *testing.T) {
 		{"STRAIT_NODE_ID=" + strings.Repeat("x", 65), "STRAIT_NODE_ID", "longer than 64"},
 		{"STRAIT_ADMIN_ADDR=:7777", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7777 already"},
 		{"STRAIT_TCP_ADDR=0.0.0.0:7780", "STRAIT_ADMIN_ADDR", "STRAIT_TCP_ADDR listens at port 7780 already"},
-		{"STRAIT_UDP_ADDR=:7777", "STRAIT_QUIC_ADDR", "STRAIT_UDP_ADDR listens at port 7777 already"},
+		{"STRAIT_UDP_ADDR=0.0.0.0:7777", "STRAIT_QUIC_ADDR", "STRAIT_UDP_ADDR listens at port 7777 already"},
+		{"STRAIT_UDP_ADDR=:7777 STRAIT_UDP_SOCKETS=2", "STRAIT_UDP_SOCKETS", "are the same address, and one socket serves both; want 1, or two addresses"},
 
 		{"STRAIT_TLS_CERT_FILE=/nowhere/tls.crt STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "cannot be read: no such file or directory"},
 		{"STRAIT_TLS_CERT_FILE=" + cert, "STRAIT_TLS_KEY_FILE", "its key is missing"},

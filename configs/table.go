@@ -36,11 +36,11 @@ func sections() []section {
 	return []section{
 		{
 			title: "Addresses",
-			intro: "At least one transport must be on. Without a host, all addresses of the machine are meant, IPv4 and IPv6. Two addresses of the same protocol may not be the same.",
+			intro: "At least one transport must be on. Without a host, all addresses of the machine are meant, IPv4 and IPv6. Two addresses of the same protocol may not be the same, except that `STRAIT_UDP_ADDR` and `STRAIT_QUIC_ADDR` may share a port: see there.",
 			variables: []variable{
 				{key: "TCP_ADDR", rule: address(), doc: "Where players connect with TLS over TCP."},
 				{key: "UDP_ADDR", rule: address(), doc: "Where players' sealed UDP lanes arrive (UDP)."},
-				{key: "QUIC_ADDR", rule: address(), doc: "Where players connect with QUIC (UDP)."},
+				{key: "QUIC_ADDR", rule: address(), doc: "Where players connect with QUIC (UDP). The very address of `STRAIT_UDP_ADDR` makes one socket serve both, for the sake of one hole in a firewall; its buffers are the larger of both settings."},
 				{key: "ADMIN_ADDR", rule: address(), doc: "Where health, metrics, the session list and profiles are served over plain HTTP. It has no authentication: keep it off public networks."},
 				{key: "TCP_LOOP", rule: rule{accepts: "on or off"}, doc: "Whether open TCP connections live on event loops (Linux), without a goroutine each. Off is the portable path, the same to players and game logic."},
 			},
@@ -60,7 +60,7 @@ func sections() []section {
 			intro: "Unreliable lanes for sessions on TLS over TCP whose clients ask for one. What each mechanism stops is in [security.md](security.md).",
 			variables: []variable{
 				{key: "UDP_ADVERTISE", rule: rule{accepts: "host:port, [ipv6]:port or :port"}, doc: "The address that clients are told to send to, where it is not the one that is listened on: behind NAT or a load balancer. Without a host, the one that the client dialled is meant; none: the port of `STRAIT_UDP_ADDR`."},
-				{key: "UDP_SOCKETS", rule: integer(1, 64), doc: "Sockets that share the port, each with a reader of its own (SO_REUSEPORT). More than one pays only where one reader has a core full of work."},
+				{key: "UDP_SOCKETS", rule: integer(1, 64), doc: "Sockets that share the port, each with a reader of its own (SO_REUSEPORT). More than one pays only where one reader has a core full of work, and not on a port shared with QUIC."},
 				{key: "UDP_TOKEN_LIFETIME", rule: duration(time.Second, 10*time.Minute), doc: "How long an offer of a lane is good until its first use."},
 				{key: "UDP_AEADS", rule: rule{accepts: "a list of aes128gcm and chacha20poly1305, separated by commas"}, doc: "The ciphers that lanes may use. The client's order of preference decides."},
 				{key: "UDP_RETRY", rule: oneOf(RetryAuto, RetryAlways, RetryOff), doc: "When a client must prove its address with a cookie before its HELLO is looked at: under load, always or never."},

@@ -78,7 +78,7 @@ func (p *process) collect(pipe io.Reader) {
 // serve starts a gateway and returns when it listens.
 func serve(t testing.TB, env ...string) *process {
 	t.Helper()
-	p := launch(t, []string{"serve"}, env...)
+	p := launch(t, []string{"serve"}, onePort(t, env)...)
 	p.addr = p.capture("the log line of the players' address", listening)
 	p.admin = p.capture("the log line of the admin address", listeningAdmin)
 	var err error

@@ -120,24 +120,34 @@ func TestHandshakesAreEvicted(t *testing.T) {
 }
 
 func TestHandshakeFailures(t *testing.T) {
-	c := defaultConfig()
-	c.HandshakeTimeout, c.Retry = 200*time.Millisecond, quic.RetryOff
-	w := start(t, c, nil)
-	wrong := clientTLS()
-	wrong.NextProtos = []string{"h3"}
-	_, err := dial(w.l.Addr(), wrong, clientQUIC())
-	require.Error(t, err)
-	distrustful := clientTLS()
-	distrustful.ServerName = "other.test"
-	_, err = dial(w.l.Addr(), distrustful, clientQUIC())
-	require.Error(t, err)
-	halfOpen(t, w.l, 1)
-	require.Eventually(t, func() bool {
-		f := w.l.Stats().HandshakeFailures
-		return f[quic.FailedALPN] == 1 && f[quic.FailedClient] == 1 && f[quic.FailedTimeout] == 1
-	}, patience, time.Millisecond, "%v", w.l.Stats())
-	assert.EqualValues(t, 3, w.l.Stats().Begun)
-	assert.Zero(t, w.l.Stats().Completed)
+	failures := func(w *world, why quic.Failure) uint64 { return w.l.Stats().HandshakeFailures[why] }
+	t.Run("client", func(t *testing.T) {
+		c := defaultConfig()
+		c.Retry = quic.RetryOff
+		w := start(t, c, nil)
+		wrong := clientTLS()
+		wrong.NextProtos = []string{"h3"}
+		_, err := dial(w.l.Addr(), wrong, clientQUIC())
+		require.Error(t, err)
+		distrustful := clientTLS()
+		distrustful.ServerName = "other.test"
+		_, err = dial(w.l.Addr(), distrustful, clientQUIC())
+		require.Error(t, err)
+		require.Eventually(t, func() bool {
+			return failures(w, quic.FailedALPN) == 1 && failures(w, quic.FailedClient) == 1
+		}, patience, time.Millisecond, "%v", w.l.Stats())
+		assert.EqualValues(t, 2, w.l.Stats().Begun)
+		assert.Zero(t, w.l.Stats().Completed)
+	})
+	// What such a client sends again after its handshake was given up begins another.
+	t.Run("timeout", func(t *testing.T) {
+		c := defaultConfig()
+		c.HandshakeTimeout, c.Retry = 50*time.Millisecond, quic.RetryOff
+		w := start(t, c, nil)
+		halfOpen(t, w.l, 1)
+		require.Eventually(t, func() bool { return failures(w, quic.FailedTimeout) >= 1 }, patience, time.Millisecond, "%v", w.l.Stats())
+		assert.Zero(t, w.l.Stats().Completed)
+	})
 }
 
 // A gateway that starts again with the same key and name ends the connections of before.

@@ -206,7 +206,7 @@ func endpoint(t *testing.T, c quic.Config, client *quicgo.Config) transporttest.
 	l := &listener{Listener: inner}
 	tlsConfig := clientTLS()
 	return transporttest.Endpoint{
-		Listener: l, Kind: transport.KindQUIC,
+		Listener: l, Kind: transport.KindQUIC, Crowd: 500,
 		Dial: func() (transporttest.Stream, error) {
 			asked := client.Clone()
 			if l.closed.Load() {

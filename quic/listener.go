@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
@@ -26,6 +28,11 @@ type Listener struct {
 	traces    *traces // nil: none
 
 	counters counters
+
+	// set before Serve, then static
+	turns transport.Turns // nil: nobody's
+
+	next atomic.Uint32 // session's loop
 
 	stop     chan struct{} // closed by StopAccepting
 	stopOnce sync.Once
@@ -142,6 +149,15 @@ func (l *Listener) doubt(a net.Addr) bool {
 
 // Addr returns the address that is listened on.
 func (l *Listener) Addr() net.Addr { return l.socket.LocalAddr() }
+
+// SetTurns makes sessions tell t of the turns in which they deliver.
+func (l *Listener) SetTurns(t transport.Turns) { l.turns = t }
+
+// loop is the number of a new session's turns. There are as many as the event loops of
+// TCP have, one for each two processors: sessions that share one hand on more at a time.
+func (l *Listener) loop() int {
+	return int(l.next.Add(1)) % max(1, runtime.GOMAXPROCS(0)/2)
+}
 
 // Serve accepts connections until StopAccepting or Close and hands each to accept once
 // its handshake is done. The error matches net.ErrClosed after StopAccepting or Close,

@@ -46,17 +46,19 @@ const wantBuffer = 7 << 20
 // logs what the system grants.
 func (l *Listener) setBuffers() {
 	c := l.config
-	if s, ok := l.socket.(interface{ SetReadBuffer(int) error }); ok && c.ReadBuffer > 0 {
+	// What quic-go got by force is not asked for again: that could only make it less.
+	read, write := granted(l.socket)
+	if s, ok := l.socket.(interface{ SetReadBuffer(int) error }); ok && c.ReadBuffer > 0 && c.ReadBuffer != read {
 		if err := s.SetReadBuffer(c.ReadBuffer); err != nil {
 			c.Logger.Warn("cannot set the receive buffer of the QUIC socket", "bytes", c.ReadBuffer, "err", err)
 		}
 	}
-	if s, ok := l.socket.(interface{ SetWriteBuffer(int) error }); ok && c.WriteBuffer > 0 {
+	if s, ok := l.socket.(interface{ SetWriteBuffer(int) error }); ok && c.WriteBuffer > 0 && c.WriteBuffer != write {
 		if err := s.SetWriteBuffer(c.WriteBuffer); err != nil {
 			c.Logger.Warn("cannot set the send buffer of the QUIC socket", "bytes", c.WriteBuffer, "err", err)
 		}
 	}
-	read, write := granted(l.socket)
+	read, write = granted(l.socket)
 	if read == 0 {
 		return
 	}

@@ -168,6 +168,7 @@ func (v *visitor) run(conn *quicgo.Conn, accept transport.Accept) {
 		Pool: l.config.Pool, MaxMessage: l.config.MaxMessage, MaxUnreliable: l.config.MaxUnreliable,
 		Linger: l.config.Linger, LingerBytes: l.config.LingerBytes,
 		OpenBy: v.begun.Add(l.config.OpenTimeout), Opened: v.leave, Counters: &l.counters.session,
+		Turns: l.turns, Loop: l.loop(),
 	})
 	v.mu.Lock()
 	v.session = s

@@ -36,10 +36,16 @@ func (n *narrow) write(out []datagram, wait bool) (total int) {
 // A full socket stops nobody: what is queued meanwhile is the session's to drop, and
 // all goes on when there is room.
 func TestFullSocket(t *testing.T) {
+	for _, share := range []bool{false, true} {
+		fullSocket(t, share)
+	}
+}
+
+func fullSocket(t *testing.T, share bool) {
 	n := &narrow{opened: make(chan struct{})}
 	n.takes.Store(1 << 40)
 	s := newSite(t, "127.0.0.1", func(c *Config) {
-		c.inner.port = func(p port) port { n.port = p; return n }
+		c.Share, c.inner.port = share, func(p port) port { n.port = p; return n }
 	})
 	p, c := s.open(true, 0)
 	so := s.sv.sockets[0]

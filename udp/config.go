@@ -78,6 +78,8 @@ type Config struct {
 	// Sockets is how many sockets share the port, each with a reader of its own; 0 is
 	// 1. More than one needs Linux. At most 256.
 	Sockets int
+	// Share gives QUIC the other half of the port: Service.Shared. Sockets is 1 then.
+	Share bool
 	// ReadBufferBytes and WriteBufferBytes are asked of the kernel for each socket;
 	// 0 is 4 MiB and 1 MiB. What it grants is in Stats.
 	ReadBufferBytes, WriteBufferBytes int
@@ -142,6 +144,9 @@ func (c Config) Validate() error {
 	}
 	if c.Sockets > 1 && !shards {
 		refuse("Sockets is %d: more than 1 needs Linux", c.Sockets)
+	}
+	if c.Share && c.Sockets > 1 {
+		refuse("Sockets is %d with Share: QUIC has one reader for each port, use 1", c.Sockets)
 	}
 	if c.ReadBufferBytes < 0 {
 		refuse("ReadBufferBytes is %d: it is at least 0, and 0 is %d", c.ReadBufferBytes, DefaultReadBuffer)

@@ -24,6 +24,7 @@ func TestConfigRefuses(t *testing.T) {
 		`"host:0"`:        {Advertise: "host:0"},
 		`"host:http"`:     {Advertise: "host:http"},
 		"Sockets is 257":  {Sockets: 257},
+		"2 with Share":    {Sockets: 2, Share: true},
 		"ReadBuffer":      {ReadBufferBytes: -1},
 		"WriteBuffer":     {WriteBufferBytes: -1},
 		"MaxMessage":      {MaxMessage: 1099},

@@ -25,6 +25,10 @@
 //  5. A wheel calls each lane when its core has something to do by the clock, and
 //     sleeps when none has.
 //
+// With Config.Share one port is for sealed UDP and QUIC, told apart by the first byte of
+// each datagram: QUIC's stack reads [Shared] and so does step 2, too, with its own
+// goroutine; what it is given are whole batches of its own packets.
+//
 // On Linux datagrams go by recvmmsg and sendmmsg, made raw (package direct says why);
 // elsewhere, with Config.NoBatch, or where the system refuses them, by package net.
 package udp

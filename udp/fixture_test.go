@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/net/ipv4"
 
 	"strait/transport"
 	"strait/transport/outbox"
@@ -27,11 +28,12 @@ const patience = 5 * time.Second
 
 // site is a service on loopback, and those who use it.
 type site struct {
-	t    testing.TB
-	sv   *Service
-	pool *transport.Pool
-	host string
-	skip *atomic.Int64 // how far the clock was put forward
+	t      testing.TB
+	sv     *Service
+	pool   *transport.Pool
+	host   string
+	skip   *atomic.Int64 // how far the clock was put forward
+	others chan packet   // what came for QUIC, as much as has room; with Config.Share
 }
 
 // now is the time of everybody here.
@@ -48,7 +50,7 @@ func (s *site) forward(d time.Duration) {
 
 func newSite(t testing.TB, host string, change func(*Config)) *site {
 	t.Helper()
-	s := &site{t: t, pool: transport.NewPool(0, nil), host: host, skip: new(atomic.Int64)}
+	s := &site{t: t, pool: transport.NewPool(0, nil), host: host, skip: new(atomic.Int64), others: make(chan packet, 1<<12)}
 	c := Config{Pool: s.pool, inner: inner{now: s.now}}
 	if change != nil {
 		change(&c)
@@ -59,11 +61,39 @@ func newSite(t testing.TB, host string, change func(*Config)) *site {
 	}
 	require.NoError(t, err)
 	s.sv = sv
+	var reading sync.WaitGroup
+	if c.Share {
+		reading.Go(s.read)
+	}
 	t.Cleanup(func() {
 		require.NoError(t, sv.Close())
+		reading.Wait()
 		require.Zero(t, s.pool.Live(), "buffers that nobody released")
 	})
 	return s
+}
+
+// read reads as quic-go does, in batches of 8, into the same buffers.
+func (s *site) read() {
+	ms := make([]ipv4.Message, 8)
+	for i := range ms {
+		ms[i].Buffers, ms[i].OOB = [][]byte{make([]byte, 1452)}, make([]byte, 128)
+	}
+	for {
+		n, err := s.sv.Shared().ReadBatch(ms, 0)
+		if err != nil {
+			return
+		}
+		if n == 0 {
+			panic("a batch of nothing")
+		}
+		for _, m := range ms[:n] {
+			select {
+			case s.others <- packet{b: bytes.Clone(m.Buffers[0][:m.N]), control: bytes.Clone(m.OOB[:m.NN]), from: m.Addr.(*net.UDPAddr)}:
+			default:
+			}
+		}
+	}
 }
 
 // everywhere runs f for every way of moving datagrams.
@@ -72,21 +102,28 @@ func everywhere(t *testing.T, f func(t *testing.T, host string, change func(*Con
 		name, host string
 		sockets    int
 		noBatch    bool
+		share      bool
 	}{
-		{"batch, IPv4", "127.0.0.1", 1, false},
-		{"batch, IPv6", "::1", 1, false},
-		{"batch, every address", "", 1, false},
-		{"batch, 3 sockets", "127.0.0.1", 3, false},
-		{"portable, IPv4", "127.0.0.1", 1, true},
-		{"portable, IPv6", "::1", 1, true},
-		{"portable, every address", "", 1, true},
-		{"portable, 3 sockets", "::1", 3, true},
+		{"batch, IPv4", "127.0.0.1", 1, false, false},
+		{"batch, IPv6", "::1", 1, false, false},
+		{"batch, every address", "", 1, false, false},
+		{"batch, 3 sockets", "127.0.0.1", 3, false, false},
+		{"portable, IPv4", "127.0.0.1", 1, true, false},
+		{"portable, IPv6", "::1", 1, true, false},
+		{"portable, every address", "", 1, true, false},
+		{"portable, 3 sockets", "::1", 3, true, false},
+		{"shared batch, IPv4", "127.0.0.1", 1, false, true},
+		{"shared batch, IPv6", "::1", 1, false, true},
+		{"shared batch, every address", "", 1, false, true},
+		{"shared portable, IPv4", "127.0.0.1", 1, true, true},
+		{"shared portable, IPv6", "::1", 1, true, true},
+		{"shared portable, every address", "", 1, true, true},
 	} {
 		if c.sockets > 1 && !shards {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			f(t, c.host, func(cfg *Config) { cfg.Sockets, cfg.NoBatch = c.sockets, c.noBatch })
+			f(t, c.host, func(cfg *Config) { cfg.Sockets, cfg.NoBatch, cfg.Share = c.sockets, c.noBatch, c.share })
 		})
 	}
 }

@@ -190,7 +190,11 @@ func (l *Lane) from(to netip.AddrPort) local {
 // expire is called by the wheel.
 func (l *Lane) expire(now time.Time) {
 	if l.core == nil {
-		l.service.table.release(l.id)
+		if end := l.heard.Add(linger); now.Before(end) {
+			l.service.wheel.by(l, end) // it sees no further
+		} else {
+			l.service.table.release(l.id)
+		}
 		return
 	}
 	l.mu.Lock()

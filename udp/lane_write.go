@@ -128,7 +128,7 @@ func (l *Lane) seal(s *socket, now time.Time) bool {
 func (l *Lane) bury(now time.Time) {
 	sv := l.service
 	sv.wheel.remove(l)
-	stone := &Lane{service: sv, socket: l.socket, id: l.id}
+	stone := &Lane{service: sv, socket: l.socket, id: l.id, heard: now}
 	sv.table.put(stone)
 	sv.wheel.by(stone, now.Add(linger))
 	sv.lanes.Add(-1)

@@ -12,12 +12,17 @@ import (
 type rate struct{ full atomic.Int64 }
 
 // take reports whether there is a token, and takes it. A bucket holds burst tokens
-// and gets one every interval; now is in nanoseconds of any clock.
+// and gets one every interval; now is in nanoseconds of any clock. Where that was put
+// back the bucket is full.
 func (r *rate) take(now int64, interval time.Duration, burst int) bool {
+	most := int64(interval) * int64(burst)
 	for {
 		old := r.full.Load()
-		next := max(old, now) + int64(interval)
-		if next-now > int64(interval)*int64(burst) {
+		next := now + int64(interval)
+		if old > now && old-now <= most {
+			next = old + int64(interval)
+		}
+		if next-now > most {
 			return false
 		}
 		if r.full.CompareAndSwap(old, next) {
@@ -81,7 +86,10 @@ func (l *load) failure(now int64) {
 	}
 }
 
-func (l *load) high(now int64) bool { return now < l.until.Load() }
+func (l *load) high(now int64) bool {
+	left := l.until.Load() - now
+	return left > 0 && left <= int64(loadHold) // more: the clock was put back
+}
 
 // window counts by the second: the second in the upper half of the number.
 type window struct{ at atomic.Uint64 }

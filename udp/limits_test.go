@@ -28,6 +28,25 @@ func TestRate(t *testing.T) {
 	require.False(t, r.take(now, time.Millisecond, 4), "it holds no more than a burst")
 }
 
+// The clock of the host may be put back: a bucket that was used is not shut until it has
+// caught up.
+func TestRateWhenTheClockIsPutBack(t *testing.T) {
+	var r rate
+	now := int64(1e15)
+	require.True(t, r.take(now, time.Millisecond, 4))
+	require.True(t, r.take(now-int64(time.Hour), time.Millisecond, 4))
+	for range 3 {
+		require.True(t, r.take(now-int64(time.Hour), time.Millisecond, 4))
+	}
+	require.False(t, r.take(now-int64(time.Hour), time.Millisecond, 4))
+	var l load
+	for range loadFailures + 1 {
+		l.failure(now)
+	}
+	require.True(t, l.high(now))
+	require.False(t, l.high(now-int64(time.Hour)))
+}
+
 func TestPrefixes(t *testing.T) {
 	p := newPrefixes()
 	same := func(a, b string) bool {

@@ -23,7 +23,8 @@ type opened struct {
 	conn        *net.UDPConn
 	raw         syscall.RawConn
 	wild, v6    bool
-	read, write int // sizes of buffers that were granted; 0: not known
+	share       bool // with QUIC
+	read, write int  // sizes of buffers that were granted; 0: not known
 }
 
 // open binds n sockets to addr, all to the same port.

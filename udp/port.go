@@ -1,6 +1,7 @@
 package udp
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -20,19 +21,24 @@ type datagram struct {
 	local  local
 }
 
-// port moves datagrams, and is all that knows a socket: whoever shares one with
-// another protocol puts a port of his own in its place.
+// port moves datagrams, and is all that knows a socket, but Shared.
 type port interface {
 	// read waits for datagrams and puts them into in, borrowed until the next read:
 	// one at least, and as many as are there and find room. One goroutine.
 	read(in []datagram) (n int, err error)
+	// other is what QUIC wants to know of datagram i of the last read: the sender as
+	// package net has it, which the caller keeps, and control messages, borrowed until
+	// the next read.
+	other(i int) (from *net.UDPAddr, control []byte)
 	// write sends out in order and returns how many it is done with. What is refused
 	// for its address or its size is counted and done with. Fewer than all are done
 	// when the socket is full, if it does not wait, or closed. One goroutine at a time.
 	write(out []datagram, wait bool) (n int)
 	// waits says that write may wait although it should not.
 	waits() bool
-	// hurry makes reads return at once with an error, and writes by then.
+	// deafen makes reads return at once with an error.
+	deafen()
+	// hurry makes writes return by then.
 	hurry(by time.Time)
 	// close makes read and write return.
 	close() error
@@ -48,9 +54,9 @@ type portCounters struct {
 // newPort returns the fastest port for a socket, or the portable one.
 func newPort(o opened, count *portCounters, portably bool) port {
 	if !portably {
-		if p := newFastPort(o.conn, count, o.wild, o.v6); p != nil {
+		if p := newFastPort(o, count); p != nil {
 			return p
 		}
 	}
-	return &portable{conn: o.conn, count: count, wild: o.wild, v6: o.v6}
+	return newPortable(o, count)
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -14,11 +15,12 @@ import (
 // batched moves many datagrams with one system call, made raw on a socket that does
 // not block: package direct says why. Only waiting goes through Go's poller.
 type batched struct {
-	conn  *net.UDPConn
-	raw   syscall.RawConn
-	count *portCounters
-	wild  bool
-	v6    bool
+	conn    *net.UDPConn
+	raw     syscall.RawConn
+	count   *portCounters
+	wild    bool
+	v6      bool
+	control bool // control messages are read
 
 	in struct {
 		calls
@@ -34,6 +36,7 @@ type batched struct {
 		armed int // headers that describe left
 		wait  bool
 		send  func(fd uintptr) bool
+		try   func(fd uintptr) // send for who does not wait
 	}
 }
 
@@ -53,12 +56,8 @@ type mmsghdr struct {
 
 // newFastPort returns nil when the kernel, or what stands in front of it, refuses
 // the calls.
-func newFastPort(conn *net.UDPConn, count *portCounters, wild, v6 bool) port {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil
-	}
-	p := &batched{conn: conn, raw: raw, count: count, wild: wild, v6: v6}
+func newFastPort(o opened, count *portCounters) port {
+	p := &batched{conn: o.conn, raw: o.raw, count: count, wild: o.wild, v6: o.v6, control: o.wild || o.share}
 	p.in.buf = make([]byte, batchSize*receiveSize)
 	for i := range p.in.headers {
 		b := p.in.buf[i*receiveSize:]
@@ -68,7 +67,7 @@ func newFastPort(conn *net.UDPConn, count *portCounters, wild, v6 bool) port {
 		p.in.headers[i].SetIovlen(1)
 		p.in.headers[i].Name = (*byte)(unsafe.Pointer(&p.in.names[i]))
 		p.in.headers[i].Namelen = unix.SizeofSockaddrInet6
-		if wild {
+		if p.control {
 			p.in.headers[i].Control = &p.in.controls[i][0]
 			p.in.headers[i].SetControllen(controlSize)
 		}
@@ -77,8 +76,9 @@ func newFastPort(conn *net.UDPConn, count *portCounters, wild, v6 bool) port {
 		p.out.headers[i].Name = (*byte)(unsafe.Pointer(&p.out.names[i]))
 	}
 	p.in.receive, p.out.send = p.receive, p.send
+	p.out.try = func(fd uintptr) { p.send(fd) }
 	works := false
-	err = raw.Control(func(fd uintptr) {
+	err := p.raw.Control(func(fd uintptr) {
 		// No message at all: only whether there are such calls.
 		_, _, errno := syscall.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&p.out.headers[0])), 0, unix.MSG_DONTWAIT, 0, 0)
 		works = errno == 0
@@ -109,12 +109,19 @@ func (p *batched) read(in []datagram) (n int, err error) {
 	return n, nil
 }
 
+func (p *batched) other(i int) (from *net.UDPAddr, control []byte) {
+	if p.control {
+		control = p.in.controls[i][:p.in.headers[i].Controllen]
+	}
+	return udpAddr(&p.in.names[i]), control
+}
+
 // receive takes what is there; false: nothing is.
 func (p *batched) receive(fd uintptr) bool {
 	for i := range p.in.n { // the last call wrote to these
 		h := &p.in.headers[i]
 		h.Namelen = unix.SizeofSockaddrInet6
-		if p.wild {
+		if p.control {
 			h.SetControllen(controlSize)
 		}
 	}
@@ -138,7 +145,13 @@ func (p *batched) receive(fd uintptr) bool {
 
 func (p *batched) write(out []datagram, wait bool) (n int) {
 	p.out.left, p.out.done, p.out.armed, p.out.wait = out, 0, 0, wait
-	_ = p.raw.Write(p.out.send) // an error is that it is closed: fewer than all are done
+	// An error is that it is closed: fewer than all are done.
+	if wait {
+		_ = p.raw.Write(p.out.send)
+	} else {
+		// Write would stand behind QUIC's writer where that waits for room.
+		_ = p.raw.Control(p.out.try)
+	}
 	p.out.left = nil
 	return p.out.done
 }
@@ -202,10 +215,8 @@ func (p *batched) call(fd uintptr) (n int, errno syscall.Errno) {
 func (p *batched) waits() bool  { return false }
 func (p *batched) close() error { return p.conn.Close() }
 
-func (p *batched) hurry(by time.Time) {
-	_ = p.conn.SetReadDeadline(time.Unix(1, 0))
-	_ = p.conn.SetWriteDeadline(by)
-}
+func (p *batched) deafen()            { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+func (p *batched) hurry(by time.Time) { _ = p.conn.SetWriteDeadline(by) }
 
 func parseName(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	if sa.Family == unix.AF_INET {
@@ -213,6 +224,24 @@ func parseName(sa *unix.RawSockaddrInet6) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), swap(sa4.Port))
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), swap(sa.Port))
+}
+
+// udpAddr is parseName for package net, with the zone, in one allocation.
+func udpAddr(sa *unix.RawSockaddrInet6) *net.UDPAddr {
+	a := new(struct {
+		net.UDPAddr
+		ip [net.IPv6len]byte
+	})
+	if sa.Family == unix.AF_INET {
+		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
+		a.Port, a.IP = int(swap(sa4.Port)), a.ip[:copy(a.ip[:], sa4.Addr[:])]
+		return &a.UDPAddr
+	}
+	a.Port, a.IP = int(swap(sa.Port)), a.ip[:copy(a.ip[:], sa.Addr[:])]
+	if sa.Scope_id != 0 {
+		a.Zone = strconv.FormatUint(uint64(sa.Scope_id), 10)
+	}
+	return &a.UDPAddr
 }
 
 // putName returns the length of the address.

@@ -2,6 +2,7 @@ package udp
 
 import (
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -14,17 +15,28 @@ type portable struct {
 
 	// As long as a datagram can be: a shorter buffer is an error on some systems.
 	buf     [1 << 16]byte
-	control [controlSize]byte // of read
+	control []byte            // of read, room for them
 	source  [controlSize]byte // of write
+
+	// of the last read
+	from netip.AddrPort
+	told int // of control
+}
+
+func newPortable(o opened, count *portCounters) *portable {
+	p := &portable{conn: o.conn, count: count, wild: o.wild, v6: o.v6}
+	switch {
+	case o.share:
+		p.control = make([]byte, sharedControl)
+	case o.wild:
+		p.control = make([]byte, controlSize)
+	}
+	return p
 }
 
 func (p *portable) read(in []datagram) (n int, err error) {
-	var control []byte
-	if p.wild {
-		control = p.control[:]
-	}
 	for {
-		n, oobn, _, from, err := p.conn.ReadMsgUDPAddrPort(p.buf[:], control)
+		n, oobn, _, from, err := p.conn.ReadMsgUDPAddrPort(p.buf[:], p.control)
 		p.count.reads.add(1)
 		if err != nil {
 			if transient(err) {
@@ -32,12 +44,17 @@ func (p *portable) read(in []datagram) (n int, err error) {
 			}
 			return 0, err
 		}
+		p.from, p.told = from, oobn
 		in[0] = datagram{b: p.buf[:n], remote: unmap(from)}
 		if p.wild {
 			in[0].local = parseLocal(p.control[:oobn])
 		}
 		return 1, nil
 	}
+}
+
+func (p *portable) other(int) (from *net.UDPAddr, control []byte) {
+	return net.UDPAddrFromAddrPort(p.from), p.control[:p.told]
 }
 
 func (p *portable) write(out []datagram, _ bool) (n int) {
@@ -63,7 +80,5 @@ func (p *portable) write(out []datagram, _ bool) (n int) {
 func (p *portable) waits() bool  { return true }
 func (p *portable) close() error { return p.conn.Close() }
 
-func (p *portable) hurry(by time.Time) {
-	_ = p.conn.SetReadDeadline(time.Unix(1, 0))
-	_ = p.conn.SetWriteDeadline(by)
-}
+func (p *portable) deafen()            { _ = p.conn.SetReadDeadline(time.Unix(1, 0)) }
+func (p *portable) hurry(by time.Time) { _ = p.conn.SetWriteDeadline(by) }

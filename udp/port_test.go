@@ -108,6 +108,31 @@ func TestPortsGoOnAfterARefusal(t *testing.T) {
 	})
 }
 
+// Who waits for room, as QUIC's writer on a shared socket may, keeps nobody else.
+func TestPortsTryBesideOneWhoWaits(t *testing.T) {
+	ports(t, "127.0.0.1:0", func(t *testing.T, p port, o opened, count *portCounters) {
+		if p.waits() {
+			t.Skip("the portable way waits in package net")
+		}
+		waits, room, ended := make(chan bool), make(chan bool), make(chan error)
+		go func() {
+			ended <- o.raw.Write(func(uintptr) bool {
+				waits <- true
+				<-room
+				return true
+			})
+		}()
+		<-waits
+		to := o.conn.LocalAddr().(*net.UDPAddr).AddrPort()
+		require.Equal(t, 1, p.write([]datagram{{b: []byte("x"), remote: to}}, false))
+		n, err := p.read(make([]datagram, batchSize))
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		room <- true
+		require.NoError(t, <-ended)
+	})
+}
+
 func TestPortsClose(t *testing.T) {
 	ports(t, "127.0.0.1:0", func(t *testing.T, p port, o opened, count *portCounters) {
 		ended := make(chan error)

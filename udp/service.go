@@ -46,6 +46,7 @@ type Service struct {
 	wheel      *wheel
 	prefixes   *prefixes
 	sockets    []*socket
+	shared     *Shared // nil: the socket is not shared
 	addr       net.Addr
 	advertise  string
 	maxMessage int
@@ -77,14 +78,14 @@ var (
 )
 
 // Listen serves sealed UDP on addr, "host:port"; an empty host is every address,
-// IPv4 and IPv6. It serves from now on.
+// IPv4 and IPv6. It serves from now on, or with Config.Share as long as Shared is read.
 func Listen(ctx context.Context, addr string, c Config) (*Service, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	c = c.withDefaults()
 	sv := &Service{
-		config: c, table: newTable(c.MaxLanes), prefixes: newPrefixes(),
+		config: c, table: newTable(min(2*c.MaxLanes, maxSlots)), prefixes: newPrefixes(),
 		deaf: make(chan struct{}), stop: make(chan struct{}), ended: make(chan struct{}),
 		maxMessage: min(c.MaxMessage, longest),
 	}
@@ -106,13 +107,20 @@ func Listen(ctx context.Context, addr string, c Config) (*Service, error) {
 		sv.advertise = ":" + strconv.Itoa(sv.addr.(*net.UDPAddr).Port)
 	}
 	for i, o := range all {
-		sv.sockets = append(sv.sockets, newSocket(sv, i, o))
+		o.share = c.Share
+		s := newSocket(sv, i, o)
+		sv.sockets = append(sv.sockets, s)
+		if c.Share {
+			sv.shared = &Shared{socket: s, opened: o}
+		}
 	}
 	sv.warn(all[0])
 	sv.wheel = newWheel(sv, c.inner.now)
 	sv.others.Go(func() { sv.wheel.run(sv.stop) })
 	for _, s := range sv.sockets {
-		sv.readers.Go(s.serve)
+		if sv.shared == nil {
+			sv.readers.Go(s.serve)
+		}
 		sv.others.Go(func() { s.stand(sv.stop) })
 	}
 	return sv, nil
@@ -181,6 +189,9 @@ func (sv *Service) complain(what string, err error) {
 // Addr is the address that the sockets are bound to.
 func (sv *Service) Addr() net.Addr { return sv.addr }
 
+// Shared is QUIC's half of the socket; nil without Config.Share.
+func (sv *Service) Shared() *Shared { return sv.shared }
+
 // SetTurns makes readers tell t of their turns: socket i for shard i. Before the
 // first Offer.
 func (sv *Service) SetTurns(t transport.Turns) { sv.turns.Store(&t) }
@@ -198,7 +209,12 @@ func (sv *Service) Offer(a transport.Attachment) (transport.Lane, transport.Offe
 		return nil, transport.Offer{}, errClosed
 	}
 	s := sv.sockets[uint(a.Shard)%uint(len(sv.sockets))]
-	id, ok := sv.table.reserve(uint8(s.number))
+	// The table has as many slots again for ids that are known after their end: all
+	// players may come back at once.
+	id, ok := cid(0), false
+	if sv.lanes.Load() < int64(sv.config.MaxLanes) {
+		id, ok = sv.table.reserve(uint8(s.number))
+	}
 	if !ok {
 		return nil, transport.Offer{}, ErrFull
 	}
@@ -241,7 +257,7 @@ func (sv *Service) Uncork() {
 }
 
 // Close ends every lane, tells bound clients so, and returns when all goroutines
-// have ended. Idempotent.
+// have ended. Idempotent. It closes the socket: who reads Shared ends before.
 func (sv *Service) Close() error {
 	sv.mu.Lock()
 	if sv.closed {
@@ -255,8 +271,14 @@ func (sv *Service) Close() error {
 	close(sv.deaf)
 	for _, s := range sv.sockets {
 		s.port.hurry(time.Now().Add(lastWords))
+		if sv.shared == nil {
+			s.port.deafen()
+		}
 	}
 	sv.readers.Wait()
+	if sv.shared != nil {
+		sv.shared.deafen()
+	}
 	sv.Cork()
 	sv.table.each(func(l *Lane) {
 		if l.core != nil {

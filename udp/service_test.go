@@ -288,9 +288,10 @@ func (u *turns) EndTurn(int) {
 }
 
 func TestTurns(t *testing.T) {
-	for _, grant := range []bool{true, false} {
+	for i := range 4 {
+		grant, share := i%2 == 0, i/2 == 0
 		u := &turns{grant: grant, begun: make(map[int]int), inside: make(chan struct{}, 1)}
-		s := newSite(t, "127.0.0.1", nil)
+		s := newSite(t, "127.0.0.1", func(c *Config) { c.Share = share })
 		s.sv.SetTurns(u)
 		_, c := s.open(true, 3)
 		c.send(0, 0, "x")
@@ -304,6 +305,38 @@ func TestTurns(t *testing.T) {
 			require.Zero(t, u.ended)
 		}
 	}
+}
+
+// Lanes that ended take nobody's place, though their ids are known for a while.
+func TestAllReconnectAtOnce(t *testing.T) {
+	s := newSite(t, "127.0.0.1", func(c *Config) { c.MaxLanes = 4 })
+	for range 2 {
+		var all []*peer
+		for range 4 {
+			p, _ := s.open(false, 0)
+			all = append(all, p)
+		}
+		_, _, err := s.sv.Offer(transport.Attachment{AEADs: []uint32{1}, Peer: &peer{}})
+		require.ErrorIs(t, err, ErrFull)
+		for _, p := range all {
+			p.lane.Close(reasonNormal)
+		}
+		s.eventually(func() bool { return s.sv.Stats().Lanes == 0 }, "the lanes end")
+	}
+}
+
+// An id is known for as long as late packets may come.
+func TestStonesStay(t *testing.T) {
+	s := newSite(t, "127.0.0.1", nil)
+	p, _ := s.open(false, 0)
+	id := p.lane.(*Lane).id
+	p.lane.Close(reasonNormal)
+	s.eventually(func() bool { return s.sv.Stats().Lanes == 0 }, "the lane ends")
+	s.forward(linger - time.Second)
+	time.Sleep(100 * time.Millisecond) // of the wheel
+	require.NotNil(t, s.sv.table.find(id))
+	s.forward(2 * time.Second)
+	s.eventually(func() bool { return s.sv.table.find(id) == nil }, "it is forgotten")
 }
 
 func TestOfferRefuses(t *testing.T) {

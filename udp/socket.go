@@ -1,7 +1,9 @@
 package udp
 
 import (
+	"errors"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -84,23 +86,29 @@ func newSocket(sv *Service, number int, o opened) *socket {
 	return s
 }
 
-// serve is the reader's goroutine.
+// serve is the reader's goroutine; a shared socket has Shared instead.
 func (s *socket) serve() {
-	pause := time.Millisecond
 	for {
-		n, err := s.port.read(s.in[:])
-		switch {
-		case err == nil:
-			pause = time.Millisecond
-		case closed(err) || isDone(s.service.deaf):
+		n, err := s.receive()
+		if err != nil {
 			return
-		default:
-			s.service.complain("reading a socket", err)
-			time.Sleep(pause) // one that fails all the time must not cost a core
-			pause = min(2*pause, 100*time.Millisecond)
-			continue
 		}
 		s.process(s.in[:n])
+	}
+}
+
+// receive reads into in. It sits out what may pass: an error is that the socket is
+// closed or that its deadline is over.
+func (s *socket) receive() (n int, err error) {
+	pause := time.Millisecond
+	for {
+		n, err = s.port.read(s.in[:])
+		if err == nil || closed(err) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		s.service.complain("reading a socket", err)
+		time.Sleep(pause) // one that fails all the time must not cost a core
+		pause = min(2*pause, 100*time.Millisecond)
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// controlSize is the room for the address that a datagram came to.
-const controlSize = 64
+// controlSize is the room for the address that a datagram came to, and on a shared
+// socket for all that QUIC asks the kernel for.
+const controlSize = sharedControl
 
 // local is the address of this host that a datagram came to, on a socket that is
 // bound to all of them; zero leaves the choice to the kernel.
@@ -70,6 +71,14 @@ func grow(s, option, force, size int) {
 	if n, err := unix.GetsockoptInt(s, unix.SOL_SOCKET, option); err != nil || n/2 < size {
 		_ = unix.SetsockoptInt(s, unix.SOL_SOCKET, force, size)
 	}
+}
+
+// enlarge asks for larger buffers, as options does; 0 leaves one as it is.
+func enlarge(o opened, read, write int) error {
+	return o.raw.Control(func(fd uintptr) {
+		grow(int(fd), unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, read)
+		grow(int(fd), unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, write)
+	})
 }
 
 // granted returns the sizes of a socket's buffers in bytes. The kernel says twice

@@ -4,7 +4,6 @@ package udp
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"syscall"
 )
@@ -19,6 +18,18 @@ type local struct{ ip netip.Addr }
 
 func options(string, uintptr, socketOptions) error { return nil }
 
+// enlarge sets the sizes of buffers; 0 leaves one as it is.
+func enlarge(o opened, read, write int) error {
+	var errs []error
+	if read > 0 {
+		errs = append(errs, o.conn.SetReadBuffer(read))
+	}
+	if write > 0 {
+		errs = append(errs, o.conn.SetWriteBuffer(write))
+	}
+	return errors.Join(errs...)
+}
+
 func granted(syscall.RawConn) (read, write int) { return 0, 0 }
 
 func isIPv6(syscall.RawConn) bool { return false }
@@ -29,4 +40,4 @@ func parseLocal([]byte) local { return local{} }
 
 func putLocal([]byte, local, bool) []byte { return nil }
 
-func newFastPort(*net.UDPConn, *portCounters, bool, bool) port { return nil }
+func newFastPort(opened, *portCounters) port { return nil }

@@ -52,7 +52,7 @@ type SocketStats struct {
 	DatagramsIn, BytesIn    uint64
 	DatagramsOut, BytesOut  uint64 // handed to the kernel
 	Refused                 uint64 // of these, not taken by it
-	Reads, Writes           uint64 // system calls
+	Reads, Writes           uint64 // system calls; of a shared socket also QUIC's reads
 	Full                    uint64 // times that the kernel's write buffer was full
 }
 

@@ -334,7 +334,8 @@ func (s *server) announce() {
 		s.log.Info("listening", "transport", "quic", "address", s.quic.Addr().String())
 	}
 	if s.udp != nil {
-		s.log.Info("listening", "transport", "udp", "address", s.udp.Addr().String())
+		s.log.Info("listening", "transport", "udp", "address", s.udp.Addr().String(),
+			"read_buffer", s.udp.Stats().Sockets[0].ReadBuffer, "write_buffer", s.udp.Stats().Sockets[0].WriteBuffer)
 	}
 	if s.admin != nil {
 		s.log.Info("listening", "admin", "http://"+s.admin.Addr().String(), "paths", "/livez /readyz /metrics /sessions /debug/pprof")

@@ -63,6 +63,13 @@ type Config struct {
 	// Opened is called, once, when SERVER_HELLO is queued or has arrived. It must not
 	// block; nil is nobody.
 	Opened func()
+	// Pong is called with the payload of each PONG, 12 bytes that are borrowed, one call
+	// at a time; nil: not. For who sends PINGs of its own with Session.Control.
+	Pong func(payload []byte, now time.Time)
+	// Turns is told of each turn in which messages are delivered, with Loop as its shard;
+	// nil: nobody.
+	Turns transport.Turns
+	Loop  int
 	// Counters are shared by many sessions; nil: the session has its own.
 	Counters *Counters
 }

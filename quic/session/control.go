@@ -27,46 +27,88 @@ func putBuffer(b *[]byte) {
 	}
 }
 
+// leftover is what was encoded and not written, as it would have blocked.
+type leftover struct {
+	b      *[]byte // nil: nothing
+	opened bool    // SERVER_HELLO was written before, or is in it
+	done   bool    // CLOSE is in it
+}
+
 // writeControl writes the control stream until nothing is left, or CLOSE and FIN were
 // written, or writing failed.
 func (s *Session) writeControl() {
 	defer s.crew.leave()
 	stream := s.control.Load()
-	b := getBuffer()
+	left := s.left
+	s.left = leftover{}
 	for {
-		if s.core.Closing() {
-			s.drain()
+		if left.b == nil {
+			if s.core.Closing() {
+				s.drain()
+			}
+			left = s.fill(chunk)
 		}
-		opened := s.core.Opened()
-		out, done := s.core.Fill((*b)[:0], chunk, time.Now())
-		*b = out[:0]
-		if len(out) > 0 {
-			if _, err := stream.Write(out); err != nil {
-				putBuffer(b)
-				s.core.Idle()
-				s.writeFailed(stream, err)
+		if left.b == nil {
+			if s.writer.rest() {
 				return
 			}
-			if opened && s.greeted.CompareAndSwap(false, true) {
-				s.wake()
-			}
+			continue
 		}
+		if left.done {
+			s.drain() // again: the end may have been asked for after the look above
+		}
+		_, err := stream.Write(*left.b)
+		s.ahead.confirmed()
+		putBuffer(left.b)
 		switch {
-		case done:
-			putBuffer(b)
+		case err != nil:
+			s.core.Idle()
+			s.writeFailed(stream, err)
+			return
+		case left.done:
 			s.core.Idle()
 			s.finish(stream)
 			return
-		case len(out) > 0:
-			continue
 		}
-		s.core.Idle()
-		putBuffer(b)
-		if s.writer.rest() {
-			return
+		if left.opened && s.greeted.CompareAndSwap(false, true) {
+			s.wake()
 		}
-		b = getBuffer()
+		left = leftover{}
 	}
+}
+
+// fill encodes what there is to write, about limit bytes. By the writer.
+func (s *Session) fill(limit int) leftover {
+	b := getBuffer()
+	opened := s.core.Opened()
+	out, done := s.core.Fill((*b)[:0], limit, time.Now())
+	*b = out
+	if len(out) > 0 || done {
+		return leftover{b, opened, done}
+	}
+	s.core.Idle()
+	putBuffer(b)
+	return leftover{}
+}
+
+// writeNow is the writer as far as it does not block.
+func (s *Session) writeNow() bool {
+	stream := s.control.Load()
+	for s.ahead.room() && !s.core.Closing() {
+		left := s.fill(directChunk)
+		switch {
+		case left.b == nil:
+			if s.writer.rest() {
+				return true
+			}
+		case left.done || !s.ahead.write(stream, *left.b):
+			s.left = left
+			return false
+		default:
+			putBuffer(left.b)
+		}
+	}
+	return false
 }
 
 // drain lets the channels' writers send what is queued before CLOSE says that nothing

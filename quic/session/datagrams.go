@@ -183,13 +183,14 @@ func (d *datagramLane) receive() {
 		if err != nil {
 			return
 		}
-		s.take(b, one)
-		s.countStreams()
+		now := time.Now()
+		s.take(b, one, now)
+		s.countStreams(now)
 	}
 }
 
 // take delivers one datagram's message. one is room for it.
-func (s *Session) take(b []byte, one []transport.Message) {
+func (s *Session) take(b []byte, one []transport.Message, now time.Time) {
 	dropped := &s.config.Counters.dropped
 	switch {
 	case s.phase.Load() != opened:
@@ -199,22 +200,18 @@ func (s *Session) take(b []byte, one []transport.Message) {
 		dropped[DropMalformed].Add(1)
 		return
 	}
-	s.heard.Store(time.Now().UnixNano())
+	s.heard.Store(now.UnixNano())
 	one[0] = transport.Message{
 		Delivery: transport.Unreliable, Channel: b[1], Seq: binary.BigEndian.Uint16(b[2:]),
 		Buf: s.config.Pool.Copy(b[bodyHeader:]),
 	}
-	reason, taken := DropFull, 0
-	s.delivery.Lock()
-	if s.told {
-		reason = DropClosed
-	} else {
-		taken = s.peer.Deliver(one)
-	}
-	s.delivery.Unlock()
-	if taken == 0 {
+	if taken, over := s.hand(one); taken == 0 {
 		one[0].Buf.Release()
-		dropped[reason].Add(1)
+		if over {
+			dropped[DropClosed].Add(1)
+		} else {
+			dropped[DropFull].Add(1)
+		}
 	} else {
 		s.config.Counters.datagramsIn.Add(1)
 	}

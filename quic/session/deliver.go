@@ -1,6 +1,8 @@
 package session
 
 import (
+	"runtime"
+
 	"strait/transport"
 	"strait/transport/lane"
 )
@@ -28,9 +30,8 @@ func (r relay) Control(t transport.Control, payload []byte) error {
 }
 
 func (r relay) Deliver(ms []transport.Message) int {
-	r.s.delivery.Lock()
-	defer r.s.delivery.Unlock()
-	return r.s.peer.Deliver(ms)
+	taken, _ := r.s.hand(ms)
+	return taken
 }
 
 func (r relay) Channels(dst []uint8) []uint8 { return r.s.peer.Channels(dst) }
@@ -97,6 +98,31 @@ func (s *Session) tell(reason transport.Reason) {
 	s.delivery.Unlock()
 }
 
+// hand delivers messages as a turn: what follows from it is done here, if nobody else is
+// at that, and nobody is woken for it. Whoever can run does so first: under load that is
+// other sessions' readers, whose messages then go along with these (measured with 200
+// sessions in lockstep: 0.06 writes to game logic for each message instead of 0.8); else
+// there is nobody, and nothing is delayed. over: Closing was said.
+func (s *Session) hand(ms []transport.Message) (taken int, over bool) {
+	turns := s.config.Turns
+	s.delivery.Lock()
+	over = s.told
+	if over {
+		turns = nil
+	} else {
+		if turns != nil && !turns.BeginTurn(s.config.Loop) {
+			turns = nil
+		}
+		taken = s.peer.Deliver(ms)
+	}
+	s.delivery.Unlock()
+	if turns != nil {
+		runtime.Gosched()
+		turns.EndTurn(s.config.Loop)
+	}
+	return taken, over
+}
+
 // deliver hands in.one, a message of a channel stream, to the peer and waits while that
 // is full. It takes the buffer in every case; false: the session has ended.
 func (s *Session) deliver(in *inbound) bool {
@@ -104,13 +130,7 @@ func (s *Session) deliver(in *inbound) bool {
 		s.mu.Lock()
 		epoch := s.epoch
 		s.mu.Unlock()
-		s.delivery.Lock()
-		taken := 0
-		if !s.told {
-			taken = s.peer.Deliver(in.one[:])
-		}
-		over := s.told
-		s.delivery.Unlock()
+		taken, over := s.hand(in.one[:])
 		switch {
 		case taken > 0:
 			return true

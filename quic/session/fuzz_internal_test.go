@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -92,7 +93,7 @@ func FuzzDatagram(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p := new(sink)
 		s := blank(p)
-		s.take(b, make([]transport.Message, 1))
+		s.take(b, make([]transport.Message, 1), time.Now())
 		stats := s.config.Counters.Stats()
 		if len(b) < bodyHeader || b[0] != bodyMessage {
 			require.Empty(t, p.got)

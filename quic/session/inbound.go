@@ -44,7 +44,7 @@ func (s *Session) acceptChannels() {
 			return
 		}
 		s.admit(stream)
-		s.countStreams()
+		s.countStreams(time.Now())
 	}
 }
 

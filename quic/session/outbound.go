@@ -29,7 +29,11 @@ type outbound struct {
 	channel uint8
 	stream  *quicgo.SendStream
 	worker  worker
-	begun   bool // the preface was written; owned by the worker
+
+	// owned by the worker
+	begun bool    // the preface was written
+	left  *[]byte // encoded and not written, as it would have blocked; nil: nothing
+	ahead credit
 }
 
 // outbound returns the stream of a channel, which it opens at first use; nil: the
@@ -52,7 +56,7 @@ func (s *Session) outbound(channel uint8) *outbound {
 		return nil
 	}
 	o := &outbound{s: s, channel: channel, stream: stream}
-	o.worker.crew, o.worker.body = &s.crew, o.write
+	o.worker = worker{crew: &s.crew, body: o.write, direct: o.writeNow}
 	if s.outs == nil {
 		s.outs = make(map[uint8]*outbound)
 	}
@@ -64,45 +68,76 @@ func (s *Session) outbound(channel uint8) *outbound {
 // write writes the channel's messages until none is left or writing failed.
 func (o *outbound) write() {
 	defer o.s.crew.leave()
-	b := getBuffer()
-	defer putBuffer(b)
-	ms := pulls.Get().(*[]transport.Message)
-	defer putPull(ms)
-	for {
-		if o.s.discard.Load() {
-			break
-		}
-		*ms = o.s.peer.Pull((*ms)[:0], transport.Reliable, int(o.channel), channelChunk)
-		if len(*ms) == 0 {
-			rest := o.worker.rest()
-			if rest || o.s.ending.Load() != nil {
-				o.settled()
-			}
-			if rest {
-				return
-			}
-			continue
-		}
-		out := (*b)[:0]
-		if !o.begun {
-			o.begun = true
-			out = append(out, preface, o.channel)
-		}
-		for _, m := range *ms {
-			out = wire.AppendFrame(out, wire.Data, o.channel, m.Buf.B)
-			m.Buf.Release()
-		}
-		*b = out[:0]
-		if _, err := o.stream.Write(out); err != nil {
+	b := o.left
+	o.left = nil
+	if b == nil {
+		b = o.fill(channelChunk)
+	}
+	for b != nil && !o.s.discard.Load() {
+		_, err := o.stream.Write(*b)
+		if err != nil {
 			var stop *quicgo.StreamError
 			if errors.As(err, &stop) && stop.Remote {
 				o.s.breach("%s stopped the stream of channel %d: it ends with its sender's FIN", o.s.sender(), o.channel)
 			}
 			break
 		}
+		o.ahead.confirmed()
+		putBuffer(b)
+		b = o.fill(channelChunk)
 	}
-	o.worker.stop()
-	o.settled()
+	if b != nil {
+		putBuffer(b)
+		o.worker.stop()
+		o.settled()
+	}
+}
+
+// fill encodes what there is to write, about limit bytes; nil: nothing, and the worker
+// rests. By the worker.
+func (o *outbound) fill(limit int) *[]byte {
+	ms := pulls.Get().(*[]transport.Message)
+	defer putPull(ms)
+	for {
+		if *ms = o.s.peer.Pull((*ms)[:0], transport.Reliable, int(o.channel), limit); len(*ms) > 0 {
+			break
+		}
+		rest := o.worker.rest()
+		if rest || o.s.ending.Load() != nil {
+			o.settled()
+		}
+		if rest {
+			return nil
+		}
+	}
+	b := getBuffer()
+	out := *b
+	if !o.begun {
+		o.begun = true
+		out = append(out, preface, o.channel)
+	}
+	for _, m := range *ms {
+		out = wire.AppendFrame(out, wire.Data, o.channel, m.Buf.B)
+		m.Buf.Release()
+	}
+	*b = out
+	return b
+}
+
+// writeNow is the worker as far as it does not block.
+func (o *outbound) writeNow() bool {
+	for !o.s.discard.Load() && o.ahead.room() {
+		b := o.fill(directChunk)
+		if b == nil {
+			return true
+		}
+		if !o.ahead.write(o.stream, *b) {
+			o.left = b
+			break
+		}
+		putBuffer(b)
+	}
+	return false
 }
 
 // settled tells who waits for the channels' writers.

@@ -75,9 +75,10 @@ func (s *Session) read(control *quicgo.Stream) {
 		}
 		n, err := control.Read(space)
 		if n > 0 {
-			_ = s.core.Advance(n, time.Now()) // likewise
+			now := time.Now()
+			_ = s.core.Advance(n, now) // likewise
 			s.owe()
-			s.countStreams()
+			s.countStreams(now)
 		}
 		if err != nil && !s.core.Finished() {
 			s.failed(err)
@@ -128,11 +129,18 @@ var cancelled = func() context.Context {
 	return ctx
 }()
 
+// lookEvery is the least time between two looks for streams that must not be there.
+const lookEvery = 50 * time.Millisecond
+
 // countStreams ends the session if the peer has opened a bidirectional stream beside the
-// control stream. quic-go tells of one only to who waits for it; looking whenever
-// something else has arrived, which the session's own PINGs bring about, spares every
-// session a goroutine.
-func (s *Session) countStreams() {
+// control stream. quic-go tells of one only to who waits for it; looking now and then
+// when something else has arrived, which the session's own PINGs bring about, spares
+// every session a goroutine.
+func (s *Session) countStreams(now time.Time) {
+	if at := s.looked.Load(); now.UnixNano()-at < int64(lookEvery) {
+		return
+	}
+	s.looked.Store(now.UnixNano())
 	if stream, err := s.conn.AcceptStream(cancelled); err == nil {
 		stream.CancelRead(0)
 		stream.CancelWrite(0)

@@ -52,6 +52,9 @@ type Session struct {
 	told     bool // Closing was said
 
 	writer worker // of the control stream
+	// owned by writer
+	left  leftover
+	ahead credit
 
 	// guarded by mu
 	mu      sync.Mutex
@@ -74,6 +77,7 @@ type Session struct {
 	readers atomic.Int32                     // inbound streams that have not ended
 	shared  [256 / 64]atomic.Uint64          // channels that use the control stream
 	heard   atomic.Int64                     // Unix nanoseconds; outside the control stream
+	looked  atomic.Int64                     // likewise; by countStreams
 	// drained holds a token when a channel's writer came to rest during the end.
 	drained chan struct{}
 }
@@ -91,8 +95,8 @@ func New(conn *quicgo.Conn, c Config) *Session {
 	s.datagrams = supports.Local && supports.Remote
 	s.resumed.L = &s.mu
 	s.meter.remote = AddrPort(conn.RemoteAddr())
-	s.core = lane.New(lane.Config{Role: c.Role, MaxMessage: c.MaxMessage, Pool: c.Pool, Resume: s.poke}, relay{s})
-	s.writer.crew, s.writer.body = &s.crew, s.writeControl
+	s.core = lane.New(lane.Config{Role: c.Role, MaxMessage: c.MaxMessage, Pool: c.Pool, Pong: c.Pong, Resume: s.poke}, relay{s})
+	s.writer = worker{crew: &s.crew, body: s.writeControl, direct: s.writeNow}
 	s.writer.state.Store(busy) // until there is a stream to write
 	s.lane.s = s
 	s.lane.worker.crew, s.lane.worker.body = &s.crew, s.lane.send
@@ -117,6 +121,9 @@ func (s *Session) SetMaxMessage(n int) {
 
 // Kind is KindQUIC.
 func (s *Session) Kind() transport.Kind { return transport.KindQUIC }
+
+// Loop is Config.Loop, if there are turns. It makes the Session a [transport.Looped].
+func (s *Session) Loop() (n int, ok bool) { return s.config.Loop, s.config.Turns != nil }
 
 // Datagrams is the lane of QUIC DATAGRAM frames; nil where an end does not allow them.
 // Wake of the connection wakes it, too; its Close closes the connection.
@@ -173,14 +180,14 @@ func (s *Session) wake() {
 	control := !s.datagrams
 	for _, ch := range *channels {
 		if o := s.outbound(ch); o != nil {
-			o.worker.wake()
+			o.worker.do()
 		} else {
 			control = true
 		}
 	}
 	channelLists.Put(channels)
 	if control {
-		s.writer.wake()
+		s.writer.do()
 	}
 }
 

@@ -62,6 +62,9 @@ type worker struct {
 	crew  *crew
 	// body runs until rest says true or it calls stop; it leaves the crew at its end.
 	body func()
+	// direct does what body would until rest says true, or does nothing that cannot be
+	// done without blocking and leaves the rest for body: false. nil: it cannot.
+	direct func() bool
 }
 
 // wake makes the worker look for something to do.
@@ -80,6 +83,17 @@ func (w *worker) wake() {
 		default:
 			return
 		}
+	}
+}
+
+// do is wake by one who does the work himself as far as that does not block.
+func (w *worker) do() {
+	if !w.state.CompareAndSwap(idle, busy) {
+		w.wake()
+		return
+	}
+	if !w.direct() {
+		w.run()
 	}
 }
 

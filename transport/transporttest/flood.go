@@ -48,11 +48,14 @@ var floodTests = []test{
 		assert.Len(t, p.AwaitMessages(t, 1)[0].Payload, 1<<20)
 	}},
 	{"headers whose bodies never come", func(t *testing.T, new New) {
-		clients := 4000
-		if testing.Short() || Race {
-			clients = 300
-		}
 		w := start(t, new, Behaviour{}, func(s *Setup) { s.Linger = 10 * time.Second })
+		clients := 4000
+		if w.endpoint.Crowd > 0 {
+			clients = w.endpoint.Crowd
+		}
+		if testing.Short() || Race {
+			clients = min(clients, 300)
+		}
 		var dialling sync.WaitGroup
 		streams := make([]Stream, clients)
 		for worker := range 4 {

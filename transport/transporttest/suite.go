@@ -59,6 +59,9 @@ type Endpoint struct {
 	// none, so that all it sends comes on this one. The Stream of a connection that
 	// carries datagrams is a Datagrams, too.
 	Dial func() (Stream, error)
+	// Crowd is how many clients come where a test is about many; 0 is 4000. Less is
+	// for transports whose handshakes take long.
+	Crowd int
 }
 
 // Datagrams is the client's end of a connection that carries datagrams: bodies as
