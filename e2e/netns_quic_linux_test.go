@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	quicgo "github.com/quic-go/quic-go"
@@ -13,11 +15,15 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// serveQUICOn starts a gateway on a host, TCP and QUIC on port 7777, with game logic
-// that echoes. Its admin endpoints are out of reach.
+// ports are those of serveQUICOn: each gateway has its own, because the SDK remembers
+// for the whole process what has worked at an address.
+var ports atomic.Uint32
+
+// serveQUICOn starts a gateway on a host, TCP and QUIC on one port number, with game
+// logic that echoes. Its admin endpoints are out of reach.
 func serveQUICOn(t testing.TB, h *host, address string, env ...string) (gw *process, game *logic) {
 	t.Helper()
-	at := net.JoinHostPort(address, "7777")
+	at := net.JoinHostPort(address, fmt.Sprint(7777+ports.Add(1)))
 	h.in(func() {
 		game = listenLogic(t)
 		gw = serveQUIC(t, game.env(append([]string{"STRAIT_TCP_ADDR=" + at, "STRAIT_QUIC_ADDR=" + at}, env...)...)...)
@@ -56,12 +62,12 @@ func TestNetnsQUICMigration(t *testing.T) {
 				p.say(9, []byte("before"))
 				p.hears(onStream, 9, []byte("before"))
 
-				udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(c.away)})
+				moved, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(c.away)})
 				require.NoError(t, err)
-				away := &quicgo.Transport{Conn: udp}
+				away := &quicgo.Transport{Conn: moved}
 				t.Cleanup(func() {
 					_ = away.Close()
-					_ = udp.Close()
+					_ = moved.Close()
 				})
 				path, err := p.conn.AddPath(away)
 				require.NoError(t, err)
@@ -80,7 +86,7 @@ func TestNetnsQUICMigration(t *testing.T) {
 				p.say(9, []byte("after"))
 				p.hears(onStream, 9, []byte("after"))
 				assert.Equal(t, 2, game.events.count(func(e event) bool { return e.GetMessage().GetChannel() == 9 }))
-				game.hearsOfAddress(t, s.Session, udp.LocalAddr().String())
+				game.hearsOfAddress(t, s.Session, moved.LocalAddr().String())
 				assert.Equal(t, 1, game.events.count(p.opens), "one session throughout")
 				p.plays()
 			})

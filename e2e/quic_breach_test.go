@@ -128,7 +128,7 @@ func (p *quicPlayer) playsOnAStream() {
 func TestQUICBreaches(t *testing.T) {
 	t.Parallel()
 	gw := serveQUIC(t)
-	other, tcp := accompanyQUIC(t, gw), accompany(t, gw)
+	other, overTCP := accompanyQUIC(t, gw), accompany(t, gw)
 	for _, b := range quicBreaches {
 		t.Run(b.name, func(t *testing.T) {
 			p := joinQUIC(t, gw, quicSetup{})
@@ -144,7 +144,7 @@ func TestQUICBreaches(t *testing.T) {
 	assert.Contains(t, p.expectCode(cProtocolError).ErrorMessage, "stopped")
 	gw.reaches(end("PROTOCOL_ERROR"), float64(len(quicBreaches)+1))
 	gw.falls("strait_quic_connections", 1)
-	tcp.undisturbed(t)
+	overTCP.undisturbed(t)
 }
 
 // What section 2 says of frames holds on the control stream.

@@ -192,7 +192,7 @@ func TestQUICDrain(t *testing.T) {
 			sent[i]++
 		}
 	}
-	late.write(clientHello()[3:])
+	late.answer(clientHello()[3:]) // unless it was refused already
 	late.expectClose(cDraining)
 	_, err := dialQUIC(t, gw, quicSetup{})
 	var refused *quicgo.TransportError

@@ -136,7 +136,7 @@ func TestQUICSlowHandshakes(t *testing.T) {
 	t.Parallel()
 	const room = 24
 	gw := serveQUIC(t, "STRAIT_QUIC_RETRY=off", fmt.Sprintf("STRAIT_MAX_HANDSHAKES=%d", room), "STRAIT_OPEN_TIMEOUT=2s")
-	other, tcp := accompanyQUIC(t, gw), accompany(t, gw)
+	other, overTCP := accompanyQUIC(t, gw), accompany(t, gw)
 	before := gw.resident()
 	for i := range 4 {
 		halfOpen(t, gw, fmt.Sprintf("127.0.0.%d", 4+i), 50)
@@ -150,7 +150,7 @@ func TestQUICSlowHandshakes(t *testing.T) {
 		other.undisturbed(t)
 	}
 	assert.Less(t, gw.resident()-before, 64<<20)
-	tcp.undisturbed(t)
+	overTCP.undisturbed(t)
 }
 
 // Within one address no more than 64, so that others get in.
@@ -168,7 +168,7 @@ func TestQUICSlowHandshakesOfOneAddress(t *testing.T) {
 func TestQUICGarbage(t *testing.T) {
 	t.Parallel()
 	gw := serveQUIC(t)
-	other, tcp := accompanyQUIC(t, gw), accompany(t, gw)
+	other, overTCP := accompanyQUIC(t, gw), accompany(t, gw)
 	noise := make([]byte, 1<<16)
 	_, _ = rand.Read(noise)
 	c, err := net.DialUDP("udp", nil, quicAddr(gw))
@@ -225,7 +225,7 @@ func TestQUICGarbage(t *testing.T) {
 		}
 	}
 	other.undisturbed(t)
-	tcp.undisturbed(t)
+	overTCP.undisturbed(t)
 	p := joinQUIC(t, gw, quicSetup{})
 	p.plays()
 	c.Close()

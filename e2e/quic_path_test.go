@@ -2,8 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/assert"
@@ -12,14 +13,8 @@ import (
 	"strait/proto/straitv1"
 )
 
-// longPacket is between packets with a message of a few bytes and such with a message
-// of bulky.
-const longPacket = 700
-
-var bulky = make([]byte, 1000)
-
-// While the packets of one channel are lost, again and again, other channels and the
-// control stream go on; then the lost message arrives.
+// A packet of one channel's message is lost: what is sent behind it on another channel,
+// or on the control stream, arrives before it.
 func TestQUICLossOnOneChannel(t *testing.T) {
 	t.Parallel()
 	game := listenLogic(t)
@@ -31,64 +26,51 @@ func TestQUICLossOnOneChannel(t *testing.T) {
 	p.plays()
 	for name, up := range map[string]bool{"to the gateway": true, "to the client": false} {
 		t.Run(name, func(t *testing.T) {
-			// A retransmission that a message of another channel shares a packet with takes
-			// that down, too: then once more.
+			// Whose reader runs first is not certain on a machine that is busy: then again. A
+			// channel that waits for another one's loss would do so each time.
 			for attempt := 1; ; attempt++ {
-				lost := make(chan struct{}, 1000)
-				r.loses(func(u bool, b []byte) bool {
-					if u != up || len(b) < longPacket {
-						return false
-					}
-					select {
-					case lost <- struct{}{}:
-					default:
-					}
-					return true
-				})
+				var lost atomic.Bool
+				r.loses(func(u bool, b []byte) bool { return u == up && len(b) > 1000 && lost.CompareAndSwap(false, true) })
 				mark := fenceMark()
-				late := append([]byte(mark), bulky...)
+				messages := map[byte][]byte{1: append([]byte(mark), make([]byte, 5000)...), 2: []byte(mark + " 2"), 0: []byte(mark + " 0")}
+				var cs []*straitv1.Command
+				for _, channel := range []byte{1, 2, 0} {
+					if up {
+						p.say(channel, messages[channel])
+						continue
+					}
+					c := reply(messages[channel], s.Session)
+					c.GetSend().Channel = uint32(channel)
+					cs = append(cs, c)
+				}
+				if !up {
+					s.on.command(t, cs...)
+				}
+				var order []byte
 				if up {
-					p.say(1, late)
+					game.event(t, "the message whose packet was lost", func(e event) bool { return string(e.GetMessage().GetPayload()) == string(messages[1]) })
+					for _, e := range game.events.all() {
+						if m := e.GetMessage(); m != nil && strings.HasPrefix(string(m.Payload), mark) {
+							order = append(order, byte(m.Channel))
+						}
+					}
 				} else {
-					c := reply(late, s.Session)
-					c.GetSend().Channel = 1
-					s.on.command(t, c)
-				}
-				select {
-				case <-lost:
-				case <-time.After(patience):
-					require.FailNow(t, "the long packet was not lost")
-				}
-				undelayed := true
-				for i := 0; i < 3 && undelayed; i++ {
-					for channel, w := range map[byte]way{0: onControl, 2: onStream} {
-						small := fmt.Appendf(nil, "%s %d", mark, i)
-						p.say(channel, small)
-						undelayed = undelayed && p.within(time.Second, says(w, channel, small))
+					p.hears(onStream, 1, messages[1])
+					for _, h := range p.in.all() {
+						if h.typ == tData && strings.HasPrefix(string(h.payload), mark) {
+							order = append(order, h.channel)
+						}
 					}
 				}
-				before := p.in.count(says(onStream, 1, late))
 				r.loses(nil)
-				p.hears(onStream, 1, late)
-				if undelayed {
-					assert.Zero(t, before, "the long message came through its loss")
+				require.True(t, lost.Load(), "nothing was lost")
+				if len(order) == 3 && order[2] == 1 {
 					break
 				}
-				require.Less(t, attempt, 6, "other channels wait for what one has lost")
+				require.Less(t, attempt, 10, "other channels wait for what one has lost: %v", order)
 			}
 		})
 	}
-	assert.Greater(t, p.conn.ConnectionStats().PacketsLost, uint64(0))
-}
-
-// within reports whether something is heard in time.
-func (p *quicPlayer) within(d time.Duration, match func(heard) bool) bool {
-	for deadline := time.Now().Add(d); time.Now().Before(deadline); <-time.After(time.Millisecond) {
-		if p.in.count(match) > 0 {
-			return true
-		}
-	}
-	return p.in.count(match) > 0
 }
 
 // Under loss both ways every reliable message arrives once and in order, and unreliable
@@ -177,7 +159,7 @@ func TestQUICNeverReadsOneChannel(t *testing.T) {
 	t.Parallel()
 	game := listenLogic(t)
 	gw := serveQUIC(t, game.env("STRAIT_SEND_BUFFER_BYTES=131072")...)
-	other, tcp := accompanyQUIC(t, gw), accompany(t, gw)
+	other, overTCP := accompanyQUIC(t, gw), accompany(t, gw)
 	p := joinQUIC(t, gw, quicSetup{unread: map[byte]bool{5: true}, quic: func(c *quicgo.Config) {
 		c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = 16<<10, 16<<10
 	}})
@@ -202,7 +184,7 @@ func TestQUICNeverReadsOneChannel(t *testing.T) {
 	gw.reaches(end("TOO_SLOW"), 1)
 	gw.falls("strait_quic_connections", 1)
 	other.undisturbed(t)
-	tcp.undisturbed(t)
+	overTCP.undisturbed(t)
 	gw.logsEnd("TOO_SLOW", "131072", false)
 }
 
@@ -258,7 +240,7 @@ func TestQUICFlood(t *testing.T) {
 
 	p = joinQUIC(t, gw, quicSetup{})
 	for i := range scaled(20000) {
-		p.throw(byte(i), uint16(i>>8), bulky)
+		p.throw(byte(i), uint16(i>>8), make([]byte, 1000))
 	}
 	other.undisturbed(t)
 	p.plays()

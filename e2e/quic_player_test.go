@@ -119,11 +119,11 @@ func dialQUICUntil(ctx context.Context, t testing.TB, gw *process, s quicSetup) 
 	if s.quic != nil {
 		s.quic(c)
 	}
-	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(s.from)})
+	bound, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(s.from)})
 	require.NoError(t, err)
-	var socket net.PacketConn = udp
+	var socket net.PacketConn = bound
 	if s.socket != nil {
-		socket = s.socket(udp)
+		socket = s.socket(bound)
 	}
 	p := &quicPlayer{
 		t: t, setup: s, end: &quicgo.Transport{Conn: socket},
@@ -134,7 +134,7 @@ func dialQUICUntil(ctx context.Context, t testing.TB, gw *process, s quicSetup) 
 			_ = p.conn.CloseWithError(cNormal, "the test has ended")
 		}
 		_ = p.end.Close()
-		_ = udp.Close()
+		_ = bound.Close()
 		p.reading.Wait()
 	})
 	conn, err := p.end.Dial(ctx, s.to, s.tls, c)

@@ -130,6 +130,9 @@ func (w *wheel) visit(s *session, now time.Time) {
 		}
 	}
 	is := linkState{kind: info.Kind, remote: info.Remote, path: p, queued: info.Queued}
+	if !s.wheel.last.remote.IsValid() {
+		s.wheel.last.kind, s.wheel.last.remote = s.ann.Transport, s.ann.Remote // as Opened told
+	}
 	news := s.link.Swap(0)
 	if news == linkTold {
 		s.wheel.linked, s.wheel.last = now, is

@@ -97,10 +97,10 @@ func (g *gate) WriteTo(b []byte, a net.Addr) (int, error) {
 }
 
 func gated(t *testing.T, drop func([]byte) bool) *gate {
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = udp.Close() })
-	return &gate{PacketConn: udp, drop: drop}
+	t.Cleanup(func() { _ = socket.Close() })
+	return &gate{PacketConn: socket, drop: drop}
 }
 
 // While datagrams cannot leave, quic-go blocks and the session's queue drops the oldest;

@@ -36,9 +36,9 @@ func TestRetryPolicies(t *testing.T) {
 func halfOpen(t *testing.T, l *quic.Listener, n int) {
 	t.Helper()
 	for range n {
-		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 		require.NoError(t, err)
-		mute := &deaf{PacketConn: udp}
+		mute := &deaf{PacketConn: socket}
 		tr := &quicgo.Transport{Conn: mute}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -50,7 +50,7 @@ func halfOpen(t *testing.T, l *quic.Listener, n int) {
 			cancel()
 			<-done
 			_ = tr.Close()
-			_ = udp.Close()
+			_ = socket.Close()
 		})
 	}
 }

@@ -79,11 +79,11 @@ type socket struct {
 }
 
 func newSocket() (*socket, error) {
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	return &socket{PacketConn: udp, Transport: &quicgo.Transport{Conn: udp}}, nil
+	return &socket{PacketConn: packets, Transport: &quicgo.Transport{Conn: packets}}, nil
 }
 
 // vanish closes the endpoint without a word to anybody.

@@ -88,6 +88,7 @@ func (s *Session) linger(control *quicgo.Stream) bool {
 	defer scraps.Put(scrap)
 	var written time.Time
 	ended := false
+	var reset *quicgo.StreamError
 	for left := s.config.LingerBytes; left > 0 && !ended; {
 		if written.IsZero() && s.writer.state.Load() == stopped {
 			if s.broken.Load() {
@@ -103,7 +104,7 @@ func (s *Session) linger(control *quicgo.Stream) bool {
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(until):
 			// Another deadline than the one set here means that something changed.
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.As(err, &reset):
 			ended = true
 		default:
 			return s.written()

@@ -137,6 +137,9 @@ const lookEvery = 50 * time.Millisecond
 // when something else has arrived, which the session's own PINGs bring about, spares
 // every session a goroutine.
 func (s *Session) countStreams(now time.Time) {
+	if s.control.Load() == nil {
+		return // the first one is not there yet
+	}
 	if at := s.looked.Load(); now.UnixNano()-at < int64(lookEvery) {
 		return
 	}
