@@ -5,12 +5,13 @@ import (
 	"testing"
 	"time"
 
+	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// raw unidirectional streams, to say what should not be said.
-func (p *quicPlayer) onNewStream(b ...[]byte) {
+// onNewStream opens a unidirectional stream that begins with any bytes.
+func (p *quicPlayer) onNewStream(b ...[]byte) *quicgo.SendStream {
 	p.t.Helper()
 	s, err := p.conn.OpenUniStream()
 	require.NoError(p.t, err)
@@ -18,6 +19,7 @@ func (p *quicPlayer) onNewStream(b ...[]byte) {
 		_, err = s.Write(b)
 		require.NoError(p.t, err)
 	}
+	return s
 }
 
 // quicBreaches are the protocol errors of WIRE.md section 5.

@@ -224,7 +224,7 @@ func TestQUICFlood(t *testing.T) {
 		unread[byte(channel)] = true
 	}
 	p := joinQUIC(t, gw, quicSetup{unread: unread})
-	s := p.stream(3)
+	s := p.onNewStream([]byte{preface, 3}) // one that nobody closes while it is written
 	flooded := make(chan struct{})
 	go func() {
 		defer close(flooded)

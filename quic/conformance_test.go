@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 		// over before that; one of thousands takes longer than a link may be silent.
 		c.IdleTimeout = time.Second
 		if strings.Contains(t.Name(), "headers_whose_bodies") {
-			c.IdleTimeout = 3 * time.Second
+			c.IdleTimeout = 5 * time.Second
 			client.KeepAlivePeriod = time.Second
 		}
 		return endpoint(t, c, client)

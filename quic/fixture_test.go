@@ -205,8 +205,12 @@ func endpoint(t *testing.T, c quic.Config, client *quicgo.Config) transporttest.
 	require.NoError(t, err)
 	l := &listener{Listener: inner}
 	tlsConfig := clientTLS()
+	many := 500 // a handshake takes a millisecond of a processor, ten with the race detector
+	if transporttest.Race {
+		many = 100
+	}
 	return transporttest.Endpoint{
-		Listener: l, Kind: transport.KindQUIC, Crowd: 500,
+		Listener: l, Kind: transport.KindQUIC, Crowd: many,
 		Dial: func() (transporttest.Stream, error) {
 			asked := client.Clone()
 			if l.closed.Load() {

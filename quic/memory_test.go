@@ -52,7 +52,8 @@ func TestCrowd(t *testing.T) {
 }
 
 // What an idle session costs the gateway: quic-go's two goroutines and three of the
-// session's, and all the memory with them.
+// session's, and all the memory with them. Of some 56 KB a connection that nobody reads
+// is 43 and the three goroutines that wait in quic-go are 10.
 func TestIdleSessions(t *testing.T) {
 	if transporttest.Race {
 		t.Skip("the race detector's own memory")

@@ -30,11 +30,11 @@ func TestConformance(t *testing.T) {
 		{"portable, IPv6", "::1", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if testing.Short() && c.noBatch {
+			if (testing.Short() || transporttest.Race) && c.noBatch {
 				t.Skip("the other tells of most mistakes")
 			}
 			transporttest.Run(t, func(t *testing.T, s transporttest.Setup) transporttest.Endpoint {
-				return listen(t, c.host, s, c.noBatch, nil).endpoint()
+				return listen(t, c.host, s, c.noBatch).endpoint()
 			})
 		})
 	}
