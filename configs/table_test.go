@@ -47,16 +47,3 @@ func TestGroupsAreAllThereIs(t *testing.T) {
 	}
 	assert.Len(t, groups, exported)
 }
-
-func TestDistance(t *testing.T) {
-	for _, tc := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"abc", "xbc", 1},
-		{"abcd", "abd", 1}, {"TPC_ADDR", "TCP_ADDR", 1}, {"kitten", "sitting", 3},
-	} {
-		assert.Equal(t, tc.want, distance(tc.a, tc.b), "%q %q", tc.a, tc.b)
-		assert.Equal(t, tc.want, distance(tc.b, tc.a), "%q %q", tc.b, tc.a)
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"strait/compare/link"
+	near "strait/internal/nearest"
 )
 
 // Scenario is a link with a name. Link.Seed belongs to a run and not to a scenario.
@@ -98,12 +99,7 @@ func Lookup(name string) (Scenario, error) {
 // a part at the beginning or the end, or few slips away; "" if there is none.
 func nearest(name string, candidates []string) string {
 	name = strings.ToLower(name)
-	best, bestDistance := "", (len(name)+1)/3+1
-	for _, c := range candidates {
-		if d := distance(name, c); d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
+	best := near.To(name, candidates, (len(name)+1)/3)
 	if best != "" || len(name) < 2 {
 		return best
 	}
@@ -113,25 +109,4 @@ func nearest(name string, candidates []string) string {
 		}
 	}
 	return ""
-}
-
-// distance counts the insertions, deletions and substitutions that turn a into b
-// (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

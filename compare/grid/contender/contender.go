@@ -9,6 +9,7 @@ import (
 	"strait/client"
 	"strait/compare/game"
 	"strait/compare/rival"
+	"strait/internal/nearest"
 )
 
 // Contender is one way to carry the game.
@@ -120,35 +121,5 @@ func Lookup(name string) (Contender, error) {
 			return c, nil
 		}
 	}
-	return Contender{}, &UnknownError{Name: name, Nearest: nearest(name)}
-}
-
-// nearest is the name that has the most pairs of letters in common with name (Dice's
-// coefficient), if that is at least half of them.
-func nearest(name string) string {
-	mine := pairs(strings.ToLower(name))
-	best, most := "", 0.5
-	for _, c := range catalogue {
-		theirs := pairs(c.Name)
-		common := 0
-		for p := range mine {
-			if theirs[p] {
-				common++
-			}
-		}
-		if s := 2 * float64(common) / float64(max(len(mine)+len(theirs), 1)); s >= most && s > 0 {
-			if s > most || best == "" {
-				best, most = c.Name, s
-			}
-		}
-	}
-	return best
-}
-
-func pairs(s string) map[string]bool {
-	out := make(map[string]bool)
-	for i := range len(s) - 1 {
-		out[s[i:i+2]] = true
-	}
-	return out
+	return Contender{}, &UnknownError{Name: name, Nearest: nearest.To(strings.ToLower(name), Names(), len(name)/2)}
 }
