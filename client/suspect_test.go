@@ -40,7 +40,6 @@ func (c *deafened) Write(p []byte) (int, error) {
 // A player moves to another network: the lane moves with him, the TCP connection is
 // dead, and he comes back long before the idle timeout.
 func TestMoveThatTheConnectionDoesNotSurvive(t *testing.T) {
-	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	silent := &deafening{Listener: l}
@@ -60,7 +59,6 @@ func TestMoveThatTheConnectionDoesNotSurvive(t *testing.T) {
 
 // Where the connection does survive, a move changes nothing.
 func TestMoveThatTheConnectionSurvives(t *testing.T) {
-	t.Parallel()
 	g := startGateway(t, clienttest.Config{UDP: true})
 	c, _ := bind(t, g, client.Options{})
 	session := c.Session()
