@@ -132,9 +132,25 @@ func (g *logic) close() {
 	g.mu.Unlock()
 	g.l.Close()
 	for _, s := range open {
-		s.conn.Close()
+		s.cut()
 	}
 	g.running.Wait()
+}
+
+// cut ends the connection for the gateway at once. Close alone would leave it open
+// as long as a process that another test is just starting has a copy of the socket.
+func (s *stream) cut() {
+	conn := s.conn
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn()
+	}
+	if c, ok := conn.(interface {
+		CloseRead() error
+		CloseWrite() error
+	}); ok {
+		_, _ = c.CloseRead(), c.CloseWrite()
+	}
+	s.conn.Close()
 }
 
 func (s *stream) run() {

@@ -163,8 +163,10 @@ func (p *player) write(parts ...[]byte) {
 }
 
 // read returns the next frame whatever it is.
-func (p *player) read() (frame, error) {
-	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+func (p *player) read() (frame, error) { return p.readBy(time.Now().Add(patience)) }
+
+func (p *player) readBy(deadline time.Time) (frame, error) {
+	if err := p.conn.SetReadDeadline(deadline); err != nil {
 		return frame{}, err
 	}
 	var h [6]byte
@@ -179,8 +181,9 @@ func (p *player) read() (frame, error) {
 
 // next returns the next frame but PINGs, which it answers.
 func (p *player) next() (frame, error) {
+	deadline := time.Now().Add(patience)
 	for {
-		f, err := p.read()
+		f, err := p.readBy(deadline)
 		if err != nil || f.typ != tPing {
 			return f, err
 		}
