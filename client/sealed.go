@@ -270,7 +270,9 @@ func (s *sealedLane) after(now time.Time) {
 			s.link.session.tell(State{Kind: LaneBound, Session: s.link.session.id})
 			s.writer.wake()
 		} else {
-			s.link.session.tell(State{Kind: LaneLost, Session: s.link.session.id, Err: fmt.Errorf("sealed UDP: %v", s.core.Cause())})
+			if s.link.session.why.Load() == nil { // else the lane has only ended with the session
+				s.link.session.tell(State{Kind: LaneLost, Session: s.link.session.id, Err: fmt.Errorf("sealed UDP: %v", s.core.Cause())})
+			}
 			s.link.carrier.wake(transport.Unreliable, 0)
 		}
 	}
