@@ -179,24 +179,35 @@ func (p *player) readBy(deadline time.Time) (frame, error) {
 	return f, err
 }
 
-// next returns the next frame but PINGs, which it answers.
+// next returns the next frame but PINGs, which it answers. It waits as long as PINGs
+// come.
 func (p *player) next() (frame, error) {
-	deadline := time.Now().Add(patience)
 	for {
-		f, err := p.readBy(deadline)
+		f, err := p.read()
 		if err != nil || f.typ != tPing {
 			return f, err
 		}
-		if _, err := p.conn.Write(raw(tPong, append(f.payload, 0, 0, 0, 0))); err != nil {
+		if err := p.pong(f); err != nil {
 			return f, err
 		}
 	}
 }
 
+// pong answers a PING.
+func (p *player) pong(f frame) error {
+	_, err := p.conn.Write(raw(tPong, append(f.payload, 0, 0, 0, 0)))
+	return err
+}
+
 // expect returns the next frame but PINGs; it must be of that type.
 func (p *player) expect(typ byte) frame {
 	p.t.Helper()
-	f, err := p.next()
+	deadline := time.Now().Add(patience)
+	f, err := p.readBy(deadline)
+	for err == nil && f.typ == tPing {
+		require.NoError(p.t, p.pong(f))
+		f, err = p.readBy(deadline)
+	}
 	require.NoError(p.t, err)
 	if f.typ == tClose && typ != tClose {
 		var c straitv1.Close
