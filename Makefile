@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 generated: ## fail when generated files are not what their sources give (needs protoc)
 	$(MAKE) --no-print-directory proto docs
-	@out=$$(git status --porcelain -- proto examples/echo-python docs/configuration.md); if [ -n "$$out" ]; then echo "generated files differ from what is committed:"; echo "$$out"; exit 1; fi
+	@out=$$(git status --porcelain -- proto examples/echo-python docs/configuration.md docs/transports.md); if [ -n "$$out" ]; then echo "generated files differ from what is committed:"; echo "$$out"; exit 1; fi
 
 cross: ## the client SDK for macOS and Windows, the gateway for macOS
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build ./client/... ./examples/arena/player
@@ -90,8 +90,9 @@ proto: ## regenerate Go and Python from proto/*.proto
 	  --go_opt=Msession.proto=strait/proto/straitv1 --go_opt=Mupstream.proto=strait/proto/straitv1 session.proto upstream.proto && \
 	protoc -I proto --python_out=examples/echo-python upstream.proto
 
-docs: ## regenerate docs/configuration.md
+docs: ## regenerate docs/configuration.md and the scenarios in docs/transports.md
 	$(GO) run ./cmd/strait config docs > docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
+	$(GO) test ./compare/scenario -run TestDocumentationIsCurrent -update
 
 bench-queue: ## the ring beside a channel, a mutex and a linked queue
 	$(GO) test -run '^$$' -bench Throughput -benchtime 10x ./queue

@@ -16,7 +16,7 @@ import (
 func (r *Report) Page() *page.Page {
 	p := &page.Page{
 		Title: r.Title,
-		Lead:  []string{"The same game over each transport, on the same emulated networks: inputs of each player go up, the state of the world comes down, and reliable events go both ways. The age of state is how old the newest snapshot is when a frame is drawn; it is what players see."},
+		Lead:  []string{"The same game over each transport, on the same emulated networks: inputs of each player go up, the state of the world comes down, and reliable events go both ways. The age of state is how old the newest snapshot is, read every millisecond; it is what players see."},
 		Facts: r.facts(),
 	}
 	for i, t := range r.Transports {
@@ -264,7 +264,7 @@ func (r *Report) facts() []page.Fact {
 		{Name: "Created", Value: r.Created},
 		{Name: "Machine", Value: fmt.Sprintf("%d CPUs (%s), %d MiB, Linux %s", e.CPUs, e.Processor, e.MemoryMiB, e.Kernel)},
 		{Name: "Built with", Value: e.Go},
-		{Name: "Plan", Value: fmt.Sprintf("%d repetitions of %g s after %g s of warm-up, %d %s, seed %d", pl.Repetitions, pl.Seconds, pl.WarmUp, pl.Players, plural(pl.Players), pl.Seed)},
+		{Name: "Plan", Value: fmt.Sprintf("%d %s of %g s after %g s of warm-up, %d %s, seed %d", pl.Repetitions, plural(pl.Repetitions, "repetition"), pl.Seconds, pl.WarmUp, pl.Players, plural(pl.Players, "player"), pl.Seed)},
 	}
 	for _, f := range pl.Flows {
 		way, class := "down", "unreliable"
@@ -291,11 +291,12 @@ func (r *Report) facts() []page.Fact {
 	return out
 }
 
-func plural(players int) string {
-	if players == 1 {
-		return "player"
+// plural is the noun that goes with n.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
 	}
-	return "players"
+	return noun + "s"
 }
 
 // bar is a metric's bar of a cell.

@@ -11,5 +11,6 @@
 //     [Markdown] for the documentation.
 //
 // A scenario is a model: one set of figures that lies within what its sources
-// measured, and round, so that nobody takes it for a measurement.
+// measured, and round, so that nobody takes it for a measurement. What no source
+// states is called a choice.
 package scenario

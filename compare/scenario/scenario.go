@@ -18,7 +18,8 @@ type Scenario struct {
 	// About says in one line whose link it is.
 	About string
 	// Sources are what the figures lie within: reports, papers and RFCs by name, each
-	// with what was taken from it.
+	// with what was taken from it. Figures that none of them states are named last, as
+	// round choices.
 	Sources []string
 	Link    link.Config
 }
