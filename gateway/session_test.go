@@ -298,6 +298,29 @@ func TestLinkChangesReachGameLogic(t *testing.T) {
 	})
 }
 
+// However near the player is, game logic learns it once.
+func TestTheFirstRoundTripIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogic()
+		g := start(t, gateway.Config{}, l)
+		c := player(t, g)
+		for i := range 20 {
+			c.mu.Lock()
+			c.path.Heard, c.path.RTT = time.Now(), time.Duration(100+10*i)*time.Microsecond
+			c.mu.Unlock()
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		links := 0
+		for _, e := range l.events {
+			if e.kind == upstream.Link {
+				links++
+			}
+		}
+		require.Equal(t, 1, links)
+	})
+}
+
 func TestOverTheBudgetTheFattestGoes(t *testing.T) {
 	l := newLogic()
 	g := start(t, gateway.Config{BufferBudgetBytes: 1 << 20, SendBufferBytes: 1 << 30, MaxMessageBytes: 1 << 20}, l)

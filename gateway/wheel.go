@@ -147,16 +147,16 @@ func (w *wheel) visit(s *session, now time.Time) {
 }
 
 // differs reports whether game logic should hear of b after a: another transport
-// or address, a round trip a quarter and 2 ms away, a jitter half and 5 ms away,
-// more or less loss by half a per cent, or a queue that crossed a quarter of its
-// limit.
+// or address, the first round trip measured or one a quarter and 2 ms away, a jitter
+// half and 5 ms away, more or less loss by half a per cent, or a queue that crossed a
+// quarter of its limit.
 func (a linkState) differs(b linkState, limit int) bool {
 	rtt := (a.path.RTT - b.path.RTT).Abs()
 	jitter := (a.path.Jitter - b.path.Jitter).Abs()
 	loss := int64(a.path.LossPPM) - int64(b.path.LossPPM)
 	return a.kind != b.kind && a.kind != transport.KindUnspecified ||
 		a.remote != b.remote && a.remote.IsValid() ||
-		b.path.RTT > 0 && rtt > 2*time.Millisecond && rtt > a.path.RTT/4 ||
+		b.path.RTT > 0 && (a.path.RTT == 0 || rtt > 2*time.Millisecond && rtt > a.path.RTT/4) ||
 		jitter > 5*time.Millisecond && jitter > a.path.Jitter/2 ||
 		loss > 5000 || loss < -5000 ||
 		(a.queued > limit/4) != (b.queued > limit/4)
