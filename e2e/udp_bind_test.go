@@ -112,8 +112,9 @@ func TestUDPTokenLifetime(t *testing.T) {
 	expired := time.After(time.Duration(late.terms().LifetimeMs)*time.Millisecond + 300*time.Millisecond)
 	from := len(used.in.all())
 	used.sock.send(used.greet(nil))
-	_, ok := used.in.within(patience, from, accepts(used.sock))
+	a, ok := used.in.within(patience, from, accepts(used.sock))
 	require.True(t, ok, "a second HELLO is answered, too")
+	require.NotNil(t, a.has(fPathChallenge), "a HELLO is answered with ACCEPT and PATH_CHALLENGE")
 
 	<-expired
 	from = len(used.in.all())

@@ -148,3 +148,60 @@ func (l *lane) streams() (stop func()) {
 	l.t.Cleanup(stop)
 	return stop
 }
+
+// A lane is lost while messages are queued that only fragments carry: they are gone,
+// and the session goes on with those that its connection carries.
+func TestUDPLostWithLongMessages(t *testing.T) {
+	t.Parallel()
+	game := listenLogic(t)
+	gw := serveUDP(t, game.env()...)
+	l := bound(t, gw)
+	s := game.announced(t, l.p)
+	says := func(payload []byte) *straitv1.Command {
+		c := reply(payload, s.Session)
+		c.GetSend().Delivery = straitv1.Delivery_DELIVERY_UNRELIABLE
+		return c
+	}
+	long := func(i int) []byte { return append([]byte{byte(i)}, make([]byte, 4999)...) }
+	s.on.command(t, says(long(0)))
+	assert.NotNil(t, l.hears(long(0)).on)
+	for i := range 200 {
+		s.on.command(t, says(long(i)))
+		if i == 50 {
+			l.tell(laneClose(cNormal))
+		}
+	}
+	game.event(t, "LinkChanged to TCP", func(e event) bool {
+		return e.Session == s.Session && e.GetLink().GetTransport() == straitv1.Transport_TRANSPORT_TCP
+	})
+	s.on.command(t, says(long(1)), says([]byte("a short one")))
+	assert.Nil(t, l.hears([]byte("a short one")).on)
+	for _, heard := range l.said.all() {
+		assert.True(t, heard.on != nil || len(heard.payload) <= int(l.p.hello.MaxUnreliableBytes), "%d bytes by the connection", len(heard.payload))
+	}
+	assert.Positive(t, gw.metric(drop("too_large")))
+	l.plays()
+}
+
+// Who is sent away hears it on both lanes, behind what was said before; then his
+// packets are answered by nothing.
+func TestUDPKick(t *testing.T) {
+	t.Parallel()
+	game := listenLogic(t)
+	gw := serveUDP(t, game.env("STRAIT_UDP_RETRY=off")...)
+	witness, l := bound(t, gw), bound(t, gw)
+	s := game.announced(t, l.p)
+	from := len(l.in.all())
+	c := reply([]byte("last words"), s.Session)
+	c.GetSend().Delivery = straitv1.Delivery_DELIVERY_UNRELIABLE
+	s.on.command(t, c, kick(s.Session, cKicked, "out"))
+	l.frame(tClose)
+	a, next := l.in.awaitFrom(t, from, "CLOSE on the lane", func(a arrival) bool { return a.has(fClose) != nil })
+	assert.EqualValues(t, cKicked, binary.BigEndian.Uint16(a.has(fClose).body))
+	assert.NotNil(t, l.hears([]byte("last words")).on)
+	l.tell(msg(0, 0, []byte("why?")), lanePing("whatever"))
+	l.sock.send(l.greet(nil))
+	witness.fence()
+	l.quiet(next, l.sock, nil)
+	assert.Empty(t, game.payloads(s.Session))
+}

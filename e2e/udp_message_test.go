@@ -39,6 +39,35 @@ func TestUDPPacking(t *testing.T) {
 	}
 }
 
+// PINGs that come together, in one packet or in many, are all answered.
+func TestUDPPings(t *testing.T) {
+	t.Parallel()
+	gw := serveUDP(t)
+	l := bound(t, gw)
+	var together [][]byte
+	for i := range 30 {
+		together = append(together, lanePing(fmt.Sprintf("one %04d", i)))
+		l.tell(lanePing(fmt.Sprintf("many%04d", i)))
+	}
+	l.tell(together...)
+	answered := func() map[string]int {
+		all := make(map[string]int)
+		for _, a := range l.in.all() {
+			for _, f := range a.frames {
+				if f.typ == fPong && (f.body[0] == 'o' || f.body[0] == 'm') {
+					all[string(f.body[:8])]++
+				}
+			}
+		}
+		return all
+	}
+	require.Eventually(t, func() bool { return len(answered()) == 60 }, patience, time.Millisecond)
+	l.fence()
+	for opaque, n := range answered() {
+		assert.Equal(t, 1, n, opaque)
+	}
+}
+
 // A packet with one wrong frame is dropped whole, what was right in it too, and
 // is neither answered nor an end of anything.
 func TestUDPMalformedPackets(t *testing.T) {

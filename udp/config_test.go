@@ -2,7 +2,9 @@ package udp
 
 import (
 	"context"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,4 +80,16 @@ func TestListenRefuses(t *testing.T) {
 		require.ErrorContains(t, err, "address already in use", "two services must not share a port in silence")
 		require.NoError(t, first.Close())
 	}
+}
+
+// What the system does not grant is told, with the setting to raise.
+func TestSmallBuffersAreTold(t *testing.T) {
+	var log strings.Builder
+	s := newSite(t, "127.0.0.1", func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	log.Reset()
+	s.sv.warn(opened{read: DefaultReadBuffer, write: DefaultWriteBuffer})
+	require.Empty(t, log.String())
+	s.sv.warn(opened{read: 212992, write: 106496})
+	require.Contains(t, log.String(), "raise net.core.rmem_max\" asked=4194304 granted=212992")
+	require.Contains(t, log.String(), "raise net.core.wmem_max\" asked=1048576 granted=106496")
 }

@@ -37,6 +37,7 @@ func (s *socket) hello(d *datagram, now time.Time) sealed.Drop {
 	l := sv.table.find(id)
 	if l == nil {
 		sv.drops.Add(sealed.DropUnknown)
+		sv.load.failure(nano)
 		s.reset(d, id, now)
 		return sealed.DropUnknown
 	}

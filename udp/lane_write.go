@@ -132,4 +132,5 @@ func (l *Lane) bury(now time.Time) {
 	sv.table.put(stone)
 	sv.wheel.by(stone, now.Add(linger))
 	sv.lanes.Add(-1)
+	l.socket.lanes.Add(-1)
 }

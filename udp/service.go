@@ -208,7 +208,7 @@ func (sv *Service) Offer(a transport.Attachment) (transport.Lane, transport.Offe
 	if sv.closed {
 		return nil, transport.Offer{}, errClosed
 	}
-	s := sv.sockets[uint(a.Shard)%uint(len(sv.sockets))]
+	s := sv.socketFor(a.Shard)
 	// The table has as many slots again for ids that are known after their end: all
 	// players may come back at once.
 	id, ok := cid(0), false
@@ -227,11 +227,29 @@ func (sv *Service) Offer(a transport.Attachment) (transport.Lane, transport.Offe
 		return nil, transport.Offer{}, fmt.Errorf("udp: %w", err)
 	}
 	sv.lanes.Add(1)
+	s.lanes.Add(1)
 	sv.offers.add(1)
 	deadline := l.core.Deadline()
 	sv.table.put(l) // from here on others may call it
 	sv.wheel.by(l, deadline)
 	return l, *sv.offer(o), nil
+}
+
+// socketFor chooses the socket of a session's lane: the one of its dispatcher shard,
+// whose turns serve both (SetTurns), unless others have clearly less to do. There may
+// be fewer shards with sessions than sockets.
+func (sv *Service) socketFor(shard int) *socket {
+	home := sv.sockets[uint(shard)%uint(len(sv.sockets))]
+	least := home
+	for _, s := range sv.sockets {
+		if s.lanes.Load() < least.lanes.Load() {
+			least = s
+		}
+	}
+	if n := least.lanes.Load(); home.lanes.Load() > n+n/4+2 {
+		return least
+	}
+	return home
 }
 
 // offer turns the core's offer into one that travels.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"strait/transport"
 	"strait/udp/sealed"
 )
 
@@ -48,6 +49,56 @@ func TestShardsOfSessions(t *testing.T) {
 	for shard := range 7 {
 		_, o, _ := s.attach(false, shard)
 		require.EqualValues(t, shard%3, o.CID[0])
+	}
+}
+
+// The kernel gives a datagram to the socket that its cid names, wherever it comes from.
+func TestSteering(t *testing.T) {
+	if !shards {
+		t.Skip("one socket has a port here")
+	}
+	everywhere(t, func(t *testing.T, host string, change func(*Config)) {
+		s := newSite(t, host, func(c *Config) { change(c); c.Share, c.Sockets = false, 4 })
+		pkt := make([]byte, sealed.MinData)
+		pkt[0] = 0x12
+		for i := range 40 {
+			pkt[1] = uint8(i % 4)
+			_, err := s.stranger().Write(pkt)
+			require.NoError(t, err)
+		}
+		s.eventually(func() bool { return s.received() == 40 }, "all are read")
+		for i, so := range s.sv.Stats().Sockets {
+			require.EqualValues(t, 10, so.DatagramsIn, "socket %d", i)
+		}
+	})
+}
+
+// No socket idles while another has the lanes of all sessions, which may be of one
+// dispatcher shard.
+func TestSocketsShareLanes(t *testing.T) {
+	if !shards {
+		t.Skip("one socket has a port here")
+	}
+	s := newSite(t, "127.0.0.1", func(c *Config) { c.Sockets = 4 })
+	var of [4]int
+	var first []*peer
+	for range 100 {
+		p, o, _ := s.attach(false, 0)
+		of[o.CID[0]]++
+		if o.CID[0] == 1 {
+			first = append(first, p)
+		}
+	}
+	for _, n := range of {
+		require.InDelta(t, 25, n, 8, "%v", of)
+	}
+	for _, p := range first {
+		p.lane.Close(transport.Reason{})
+	}
+	s.eventually(func() bool { return s.sv.Stats().Lanes == int64(100-len(first)) }, "they are closed")
+	for range len(first) {
+		_, o, _ := s.attach(false, 0)
+		require.EqualValues(t, 1, o.CID[0], "where there is room again")
 	}
 }
 

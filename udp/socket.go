@@ -25,6 +25,7 @@ type socket struct {
 	read, write int // sizes of the kernel's buffers in bytes; 0: not known
 	kick        chan struct{}
 
+	lanes atomic.Int64 // that write to it, now
 	portCounters
 	traffic
 

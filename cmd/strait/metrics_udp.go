@@ -20,7 +20,7 @@ var (
 	descUDPUnbound   = prometheus.NewDesc("strait_udp_unbound_total", "Times that a bound lane no longer was, by cause.", []string{"cause"}, nil)
 	descUDPMoves     = prometheus.NewDesc("strait_udp_moves_total", "Moves of bound lanes to another address of their client.", nil, nil)
 	descUDPHellos    = prometheus.NewDesc("strait_udp_hellos_total", "HELLOs by outcome; accepted were answered.", []string{"outcome"}, nil)
-	descUDPDrops     = prometheus.NewDesc("strait_udp_drops_total", "Datagrams, frames and answers dropped, by reason.", []string{"reason"}, nil)
+	descUDPDrops     = prometheus.NewDesc("strait_udp_drops_total", "Datagrams, frames and answers dropped, by reason; of type, size, version, hello, empty, frame, overrun, direction, padding and field are the malformed ones.", []string{"reason"}, nil)
 	descUDPLate      = prometheus.NewDesc("strait_udp_late_total", "Datagrams for lanes that had ended.", nil, nil)
 	descUDPAnswers   = prometheus.NewDesc("strait_udp_stateless_answers_total", "RETRYs and RESETs: sent, withheld by the rate, dropped for want of room.", []string{"type", "what"}, nil)
 	descUDPLoaded    = prometheus.NewDesc("strait_udp_loaded", "1 while HELLOs need a cookie because of load.", nil, nil)

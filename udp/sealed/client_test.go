@@ -163,7 +163,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// PONG answers with the PING's bytes; nobody can have more than a few at once.
+// PONG answers with the PING's bytes: each PING's of a read, but not without end.
 func TestPong(t *testing.T) {
 	p, r := boundRaw(t, setup{})
 	ask := func(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{0x05}, n) }
@@ -181,8 +181,13 @@ func TestPong(t *testing.T) {
 	require.Equal(t, sealed.DropNone, p.toGateway(r.data(flood...), home))
 	out = p.fromGateway()
 	require.Len(t, out, 1)
-	require.Less(t, len(out[0].pkt), 100)
-	require.EqualValues(t, 96, p.drops.Get(sealed.DropRate))
+	require.Len(t, out[0].pkt, 5+64*13+16)
+	require.EqualValues(t, 36, p.drops.Get(sealed.DropRate))
+	for i := range uint64(64) {
+		require.Equal(t, sealed.DropNone, p.toGateway(r.data(ask(i)...), home))
+	}
+	require.Len(t, p.fromGateway(), 1, "as many datagrams as are read together")
+	require.EqualValues(t, 36, p.drops.Get(sealed.DropRate))
 }
 
 // "REPORT, sent once a second while traffic flows, gives loss: 1 - Δcount/Δhighest."

@@ -10,7 +10,7 @@ const (
 	// oldEpoch is how long the epoch before is taken (WIRE.md section 6.6).
 	oldEpoch    = 3 * time.Second
 	reportEvery = time.Second
-	pongs       = 4 // that wait to be sent; more PINGs at once get no answer
+	maxPongs    = 64 // that wait to be sent: what one read of a socket may bring; more PINGs get no answer
 	maxRTT      = time.Minute
 )
 
@@ -111,11 +111,10 @@ type core struct {
 	cause    Cause
 	closing  bool // a CLOSE is to be sent under cur, then nothing
 	code     uint16
-	pongWait uint8
 	pingNow  bool
 	reported bool // a REPORT came, so that loss is known
 
-	pongs    [pongs]pong
+	pongs    []pong  // that wait to be sent, the oldest first
 	heard    instant // last authenticated packet
 	pinged   instant // last PING
 	ponged   uint64  // body of the last PONG
@@ -152,7 +151,7 @@ func (c *core) path() Path { return Path{RTT: c.rtt.smoothed, Jitter: c.rtt.devi
 // unbind forgets what only a bound lane has. The keys stay.
 func (c *core) unbind(cause Cause) {
 	c.bound, c.cause = false, cause
-	c.pongWait, c.pingNow, c.reportAt, c.partials = 0, false, 0, nil
+	c.pongs, c.pingNow, c.reportAt, c.partials = nil, false, 0, nil
 }
 
 // spent reports whether the epoch that sends has one packet number left, for CLOSE,
@@ -180,12 +179,11 @@ func (c *core) expire(at instant) {
 func (c *core) common(e *epoch, f []byte, at instant, h Handler) {
 	switch f[0] {
 	case framePing:
-		if c.pongWait == pongs {
+		if len(c.pongs) == maxPongs {
 			c.drop(DropRate)
 			return
 		}
-		c.pongs[c.pongWait] = pong{body: binary.BigEndian.Uint64(f[1:]), came: at}
-		c.pongWait++
+		c.pongs = append(c.pongs, pong{body: binary.BigEndian.Uint64(f[1:]), came: at})
 	case framePong:
 		c.pong(binary.BigEndian.Uint64(f[1:]), binary.BigEndian.Uint32(f[9:]), at)
 	case frameMessage:
@@ -251,14 +249,14 @@ func (e *epoch) reportedBefore() bool { return e.peerCount != 0 }
 // ride appends the frames that wait for the peer to p, as far as they fit into room
 // bytes of frames. What does not fit goes on waiting.
 func (c *core) ride(p *Packet, at instant, room int) {
-	limit, sent := p.n+room, uint8(0)
-	for ; sent < c.pongWait; sent++ {
+	limit, sent := p.n+room, 0
+	for ; sent < len(c.pongs); sent++ {
 		g := c.pongs[sent]
 		if !p.timed(framePong, g.body, uint32(min((at-g.came).Microseconds(), 1<<32-1)), limit-p.n) {
 			break
 		}
 	}
-	c.pongWait = uint8(copy(c.pongs[:], c.pongs[sent:c.pongWait]))
+	c.pongs = c.pongs[:copy(c.pongs, c.pongs[sent:])]
 	if c.pingNow && p.opaque(framePing, uint64(at), limit-p.n) {
 		c.pingNow, c.pinged = false, at
 	}
@@ -272,7 +270,7 @@ func (c *core) ride(p *Packet, at instant, room int) {
 
 // waiting reports whether ride has something to append.
 func (c *core) waiting(at instant) bool {
-	return c.pongWait > 0 || c.pingNow || c.reportAt != 0 && at >= c.reportAt
+	return len(c.pongs) > 0 || c.pingNow || c.reportAt != 0 && at >= c.reportAt
 }
 
 // earliest gathers deadlines; 0 is none.

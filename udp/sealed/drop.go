@@ -40,7 +40,7 @@ const (
 
 var dropNames = [drops]string{
 	"none", "type", "size", "version", "hello", "cookie", "token", "expired", "epoch", "unknown_cid",
-	"old", "replay", "auth", "empty", "frame", "overrun", "direction", "padding", "field", "reset", "retry",
+	"window", "replay", "auth", "empty", "frame", "overrun", "direction", "padding", "field", "reset", "retry",
 	"unbound", "budget", "rate", "fragment", "evicted", "incomplete", "too_large",
 }
 

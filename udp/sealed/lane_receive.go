@@ -80,8 +80,8 @@ func (l *Lane) receive(pkt []byte, from netip.AddrPort, at instant, h Handler) D
 	if drop := check(plain, ToGateway); drop != DropNone {
 		return drop
 	}
-	highest = l.authentic(e, highest, at)
-	l.follow(from, len(pkt), highest && e == l.cur, false, at)
+	newest := l.authentic(e, highest, at) && e == l.cur
+	l.follow(from, len(pkt), newest, false, at)
 	if l.bound && at-l.pinged >= l.settings.pingEvery {
 		l.pingNow = true
 	}
@@ -98,7 +98,7 @@ func (l *Lane) receive(pkt []byte, from netip.AddrPort, at instant, h Handler) D
 		case frameChallenge:
 			l.response, l.responseTo, l.responseBody = true, from, binary.BigEndian.Uint64(f[1:])
 		case frameResponse:
-			l.respond([8]byte(f[1:]), from, at)
+			l.respond([8]byte(f[1:]), from, newest, at)
 		default:
 			l.common(e, f, at, h)
 		}

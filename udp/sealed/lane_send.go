@@ -124,7 +124,14 @@ func (l *Lane) compose(p *Packet, now time.Time, at instant) (to netip.AddrPort,
 		}
 		if l.accept && to == l.acceptTo {
 			l.accept = false
-			if r != nil && !r.proven {
+			switch {
+			case r == nil: // the lane is elsewhere
+			case r.proven:
+				// Nothing is left to prove, but who says HELLO waits for both.
+				var body [8]byte
+				l.settings.rand(body[:])
+				p.opaque(frameChallenge, binary.BigEndian.Uint64(body[:]), limit-p.n)
+			default:
 				r.again = at
 			}
 		}
@@ -152,10 +159,10 @@ func (l *Lane) starve(at instant) {
 	if l.route.due(at) {
 		l.route.again = at + challengeEvery
 	}
-	for range l.pongWait {
+	for range l.pongs {
 		l.drop(DropBudget)
 	}
-	l.pongWait, l.pingNow = 0, false
+	l.pongs, l.pingNow = l.pongs[:0], false
 	if l.reportAt != 0 && at >= l.reportAt {
 		l.reportAt = at + reportEvery
 	}

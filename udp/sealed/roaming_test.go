@@ -146,6 +146,21 @@ func TestNewIP(t *testing.T) {
 	require.Contains(t, r.challenged(p), away2)
 }
 
+// The answer of a new IP moves the lane as any packet does: if it is the newest.
+func TestNewIPWithALateAnswer(t *testing.T) {
+	p, r := boundRaw(t, setup{})
+	require.Equal(t, sealed.DropNone, p.toGateway(r.data(msg(1, string(make([]byte, 900)))...), away))
+	answer := append([]byte{0x14}, r.challenged(p)[away]...)
+	late := r.data(answer...)
+	require.Equal(t, sealed.DropNone, p.toGateway(r.data(msg(2, "newer")...), home))
+	require.Equal(t, sealed.DropNone, p.toGateway(late, away))
+	require.Equal(t, home, p.where())
+	p.now = p.now.Add(250 * time.Millisecond)
+	require.Contains(t, r.challenged(p), away, "it is asked again")
+	require.Equal(t, sealed.DropNone, p.toGateway(r.data(answer...), away))
+	require.Equal(t, away, p.where())
+}
+
 // A new IP gets no more bytes than came from it.
 func TestNewIPByteLimit(t *testing.T) {
 	p, r := boundRaw(t, setup{})

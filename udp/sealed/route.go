@@ -126,12 +126,13 @@ func (l *Lane) back(at instant) {
 func (l *Lane) mayMove(at instant) bool { return l.moved == 0 || at-l.moved >= moveEvery }
 
 // respond takes a PATH_RESPONSE. It proves the address that was challenged, and counts
-// only from there.
-func (l *Lane) respond(body [8]byte, from netip.AddrPort, at instant) {
+// only from there. To a new IP it moves the lane, if newest, which is as follow's; else
+// the challenge comes again.
+func (l *Lane) respond(body [8]byte, from netip.AddrPort, newest bool, at instant) {
 	switch {
 	case !l.route.proven && l.route.addr == from && l.route.challenge == body:
 		l.route.proven = true
-	case l.probe != nil && l.probe.addr == from && l.probe.challenge == body:
+	case l.probe != nil && l.probe.addr == from && l.probe.challenge == body && newest:
 		l.route, l.probe = *l.probe, nil
 		l.route.proven = true
 		l.moved = at
