@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -78,6 +79,10 @@ type Options struct {
 	// QUICAddr is where the gateway speaks QUIC: "host:port", or ":port" for the host
 	// that is dialled. Empty is the address of the dial, its port number in UDP.
 	QUICAddr string
+	// NoDatagrams has QUIC go without DATAGRAM frames: unreliable messages of both
+	// directions travel in the control stream, the newest of each channel (WIRE.md
+	// section 5). For comparisons, and for games that want the order of one stream.
+	NoDatagrams bool
 	// FallbackDelay is how long Auto lets one transport try, and QUIC one address,
 	// before it begins with the next beside it (RFC 8305 section 5); 0 is 250 ms.
 	FallbackDelay time.Duration
@@ -96,6 +101,9 @@ type Options struct {
 	// ServerName is the name that the certificate must be good for, and what is
 	// sent as SNI; empty is the host of the address.
 	ServerName string
+	// Certificate is shown to a gateway that asks for a client certificate, with its
+	// chain; nil is none.
+	Certificate *tls.Certificate
 
 	// Token returns the auth token; it is asked before each connection, with a
 	// context that ends with the attempt. nil is no token.

@@ -72,6 +72,9 @@ func (o *Options) tlsConfig() (*tls.Config, error) {
 		// add system calls.
 		DynamicRecordSizingDisabled: true,
 	}
+	if o.Certificate != nil {
+		c.Certificates = []tls.Certificate{*o.Certificate}
+	}
 	if o.Pin == "" {
 		roots, err := o.roots()
 		c.RootCAs = roots

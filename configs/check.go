@@ -23,6 +23,7 @@ const (
 	nameNode         = Prefix + "NODE_ID"
 	nameCert         = Prefix + "TLS_CERT_FILE"
 	nameKey          = Prefix + "TLS_KEY_FILE"
+	nameClientCA     = Prefix + "TLS_CLIENT_CA_FILE"
 	nameMinVersion   = Prefix + "TLS_MIN_VERSION"
 	nameSuites       = Prefix + "TLS_CIPHER_SUITES"
 	nameUpstream     = Prefix + "UPSTREAM"
@@ -136,8 +137,8 @@ func (l *loader) tls() {
 			Want:   "no such variable, or " + nameMinVersion + "=1.2",
 		})
 	}
-	if l.ok(nameCert, nameKey, nameMinVersion, nameSuites) {
-		l.files(t.Policy(nil).Validate(), nameSuites, map[string]string{nameCert: t.CertFile, nameKey: t.KeyFile})
+	if l.ok(nameCert, nameKey, nameClientCA, nameMinVersion, nameSuites) {
+		l.files(t.Policy(nil).Validate(), nameSuites, map[string]string{nameCert: t.CertFile, nameKey: t.KeyFile, nameClientCA: t.ClientCAFile})
 	}
 }
 

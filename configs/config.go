@@ -45,6 +45,7 @@ func (l Listen) OnePort() bool { return !l.UDP.Off() && l.UDP == l.QUIC }
 type TLS struct {
 	CertFile     string       `env:"TLS_CERT_FILE"`
 	KeyFile      string       `env:"TLS_KEY_FILE"`
+	ClientCAFile string       `env:"TLS_CLIENT_CA_FILE"` // empty: clients need no certificate
 	MinVersion   TLSVersion   `env:"TLS_MIN_VERSION" envDefault:"1.3"`
 	CipherSuites CipherSuites `env:"TLS_CIPHER_SUITES"`
 }
@@ -54,6 +55,7 @@ func (t TLS) Policy(log *slog.Logger) tlsconfig.Config {
 	return tlsconfig.Config{
 		CertFile:     t.CertFile,
 		KeyFile:      t.KeyFile,
+		ClientCAFile: t.ClientCAFile,
 		MinVersion:   uint16(t.MinVersion),
 		CipherSuites: t.CipherSuites,
 		Logger:       log,

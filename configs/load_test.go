@@ -27,6 +27,7 @@ var contract = [][2]string{
 	{"STRAIT_TCP_LOOP", "on"},
 	{"STRAIT_TLS_CERT_FILE", ""},
 	{"STRAIT_TLS_KEY_FILE", ""},
+	{"STRAIT_TLS_CLIENT_CA_FILE", ""},
 	{"STRAIT_TLS_MIN_VERSION", "1.3"},
 	{"STRAIT_TLS_CIPHER_SUITES", ""},
 	{"STRAIT_UDP_ADVERTISE", ""},
@@ -105,6 +106,7 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 		"STRAIT_ADMIN_ADDR":               "off",
 		"STRAIT_TLS_CERT_FILE":            cert,
 		"STRAIT_TLS_KEY_FILE":             key,
+		"STRAIT_TLS_CLIENT_CA_FILE":       cert,
 		"STRAIT_TLS_MIN_VERSION":          "1.2",
 		"STRAIT_TLS_CIPHER_SUITES":        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 		"STRAIT_UDP_ADVERTISE":            "edge.example:17778",
@@ -165,6 +167,7 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 	assert.True(t, c.Listen.Admin.Off())
 	assert.Equal(t, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, c.TLS.Policy(nil).CipherSuites)
 	assert.Equal(t, uint16(tls.VersionTLS12), c.TLS.Policy(nil).MinVersion)
+	assert.Equal(t, cert, c.TLS.Policy(nil).ClientCAFile)
 	assert.Equal(t, int64(1)<<40, c.Gateway.BufferBudget)
 	assert.Equal(t, configs.AEADs{2, 1}, c.UDP.AEADs)
 	assert.Equal(t, "edge-1.eu_west", c.Fleet.Node())
@@ -172,8 +175,8 @@ func TestEveryVariableIsDecoded(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, ring.Derive("x"), 1)
 	assert.Equal(t, configs.Backends{
-		{Scheme: "link+tls", Network: "tcp", Address: "logic-1:7900", TLS: true},
-		{Scheme: "link+unix", Network: "unix", Address: "/run/logic.sock"},
+		{Scheme: "link+tls", Network: "tcp", Host: "logic-1", Port: 7900, Secure: true},
+		{Scheme: "link+unix", Network: "unix", Path: "/run/logic.sock"},
 	}, c.Upstream.Backends)
 }
 
@@ -254,6 +257,8 @@ func TestWrongValues(t *testing.T) {
 		{"STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "its certificate is missing"},
 		{"STRAIT_TLS_CERT_FILE=" + cert + " STRAIT_TLS_KEY_FILE=/", "STRAIT_TLS_KEY_FILE", "is a folder"},
 		{"STRAIT_TLS_CERT_FILE=" + cert + " STRAIT_TLS_KEY_FILE=" + cert, "STRAIT_TLS_KEY_FILE", "holds no private key"},
+		{"STRAIT_TLS_CLIENT_CA_FILE=/nowhere/clients.pem", "STRAIT_TLS_CLIENT_CA_FILE", "cannot be read: no such file or directory"},
+		{"STRAIT_TLS_CLIENT_CA_FILE=" + key, "STRAIT_TLS_CLIENT_CA_FILE", "holds no certificate"},
 		{"STRAIT_TLS_CERT_FILE=" + key + " STRAIT_TLS_KEY_FILE=" + key, "STRAIT_TLS_CERT_FILE", "holds no certificate"},
 		{"STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "STRAIT_TLS_MIN_VERSION=1.2"},
 		{"STRAIT_TLS_MIN_VERSION=1.2 STRAIT_TLS_CIPHER_SUITES=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "STRAIT_TLS_CIPHER_SUITES", "an ECDSA or Ed25519 key needs one with ECDSA"},

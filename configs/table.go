@@ -51,6 +51,7 @@ func sections() []section {
 			variables: []variable{
 				{key: "TLS_CERT_FILE", rule: file("the certificate and its chain"), doc: "The gateway's certificate. Goes with `STRAIT_TLS_KEY_FILE`."},
 				{key: "TLS_KEY_FILE", rule: file("the certificate's key, not encrypted"), doc: "The certificate's private key. Goes with `STRAIT_TLS_CERT_FILE`. The path is printed, the contents never are."},
+				{key: "TLS_CLIENT_CA_FILE", rule: file("certificates of authorities"), doc: "The authorities of which one must have signed the certificate that a client shows, over TCP and over QUIC; none: clients need no certificate. It proves that a client may connect, not which player it is."},
 				{key: "TLS_MIN_VERSION", rule: rule{accepts: "1.2 or 1.3"}, doc: "The oldest version of TLS that is spoken. Allow 1.2 only for clients that have nothing better."},
 				{key: "TLS_CIPHER_SUITES", rule: rule{accepts: "IANA names of secure suites of TLS 1.2, separated by commas"}, doc: "The suites of TLS 1.2, in no order of preference; none: Go's own choice. Only with `STRAIT_TLS_MIN_VERSION=1.2`: the suites of TLS 1.3 cannot be chosen. At least one must suit the certificate's key. There are " + strings.Join(suiteNames(), ", ") + "."},
 			},

@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"sync/atomic"
 
@@ -14,19 +15,20 @@ import (
 type Failure uint8
 
 const (
-	FailedVersion Failure = iota // the client offers no TLS 1.3
-	FailedALPN                   // the client does not offer strait/1
-	FailedTimeout                // it took too long
-	FailedClient                 // the client gave up
-	FailedTLS                    // TLS that is not well done
-	FailedQUIC                   // QUIC that is not well done
-	FailedEvicted                // it made room for a newer one
-	FailedClosed                 // the listener was closed
+	FailedVersion     Failure = iota // the client offers no TLS 1.3
+	FailedALPN                       // the client does not offer strait/1
+	FailedTimeout                    // it took too long
+	FailedClient                     // the client gave up
+	FailedTLS                        // TLS that is not well done
+	FailedQUIC                       // QUIC that is not well done
+	FailedCertificate                // the client's own is not good, or missing where one is asked for
+	FailedEvicted                    // it made room for a newer one
+	FailedClosed                     // the listener was closed
 
 	failures // count; keep last
 )
 
-var failureNames = [failures]string{"version", "alpn", "timeout", "client", "tls", "quic", "evicted", "closed"}
+var failureNames = [failures]string{"version", "alpn", "timeout", "client", "tls", "quic", "certificate", "evicted", "closed"}
 
 // Failures is the number of Failure values; they are 0 to Failures-1.
 const Failures = int(failures)
@@ -121,6 +123,8 @@ func failureOf(err error) Failure {
 	switch {
 	case errors.As(err, &idle), errors.As(err, &late), errors.Is(err, context.DeadlineExceeded):
 		return FailedTimeout
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return FailedCertificate
 	case errors.As(err, &broken):
 		switch code := broken.ErrorCode; {
 		case code == alertNoALPN:

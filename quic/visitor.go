@@ -19,6 +19,7 @@ import (
 type visitor struct {
 	// static
 	l       *Listener
+	remote  netip.AddrPort
 	from    netip.Prefix
 	begun   time.Time
 	opening *transport.Opening // nil without a cap
@@ -43,7 +44,8 @@ func visitorOf(ctx context.Context) *visitor {
 
 // admit is quic-go asking whether a connection may be made for a first packet.
 func (l *Listener) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Context, error) {
-	v := &visitor{l: l, from: prefixOf(session.AddrPort(info.RemoteAddr).Addr()), begun: time.Now(), dropping: make(chan struct{})}
+	remote := session.AddrPort(info.RemoteAddr)
+	v := &visitor{l: l, remote: remote, from: prefixOf(remote.Addr()), begun: time.Now(), dropping: make(chan struct{})}
 	if why, err := l.door.enter(v.from); err != nil {
 		l.counters.refusals[why].Add(1)
 		return nil, err
@@ -78,6 +80,9 @@ func (v *visitor) finish(err error) bool {
 		return true
 	}
 	v.l.counters.failures[why].Add(1)
+	if why == FailedCertificate {
+		v.l.config.Logger.Info("a client's certificate was refused", "remote", v.remote, "err", err)
+	}
 	v.leave()
 	return false
 }
@@ -90,9 +95,14 @@ func (v *visitor) leave() {
 }
 
 // handshake waits for the end of the handshake; false: it failed, and the connection is
-// closed.
+// closed. quic-go's own limits would let a client that goes on sending take longer than
+// an opening may.
 func (v *visitor) handshake(conn *quicgo.Conn) bool {
+	late := time.NewTimer(time.Until(v.begun.Add(v.l.config.OpenTimeout)))
+	defer late.Stop()
 	select {
+	case <-late.C:
+		v.drop(FailedTimeout, nil)
 	case <-v.dropping:
 	case <-conn.HandshakeComplete():
 		v.stop()
@@ -124,8 +134,11 @@ func (v *visitor) drop(why Failure, open func(*session.Session)) {
 func (v *visitor) abort(conn *quicgo.Conn) {
 	v.mu.Lock()
 	code, text := transport.Overloaded, tooMany
-	if v.why == FailedClosed {
+	switch v.why {
+	case FailedClosed:
 		code, text = transport.Draining, goingAway
+	case FailedTimeout:
+		code, text = transport.Timeout, session.TooLate
 	}
 	v.mu.Unlock()
 	_ = conn.CloseWithError(quicgo.ApplicationErrorCode(code), text)

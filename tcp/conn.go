@@ -215,7 +215,11 @@ func (c *Conn) greet() bool {
 			return true
 		}
 	}
-	c.l.counters.failures[c.failure(err)].Add(1)
+	why := c.failure(err)
+	c.l.counters.failures[why].Add(1)
+	if why == FailedCertificate {
+		c.l.config.Logger.Info("a client's certificate was refused", "remote", c.remote.String(), "err", err)
+	}
 	_ = c.sock.Conn.Close()
 	return false
 }

@@ -209,6 +209,8 @@ func (c *Conn) failure(err error) Failure {
 		return FailedTimeout
 	case c.sock.judged:
 		return c.sock.failed
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return FailedCertificate
 	case errors.Is(err, errNotTLS):
 		return FailedTLS
 	case isGone(err):

@@ -6,18 +6,19 @@ import "sync/atomic"
 type Failure uint8
 
 const (
-	FailedVersion Failure = iota // the client offers no TLS version that is allowed
-	FailedALPN                   // the client does not offer strait/1
-	FailedTimeout                // the opening deadline passed
-	FailedEOF                    // the client went away
-	FailedTLS                    // not TLS, or not well done
-	FailedEvicted                // it made room for a newer one
-	FailedClosed                 // the listener was closed
+	FailedVersion     Failure = iota // the client offers no TLS version that is allowed
+	FailedALPN                       // the client does not offer strait/1
+	FailedTimeout                    // the opening deadline passed
+	FailedEOF                        // the client went away
+	FailedTLS                        // not TLS, or not well done
+	FailedCertificate                // the client's own is not good, or missing where one is asked for
+	FailedEvicted                    // it made room for a newer one
+	FailedClosed                     // the listener was closed
 
 	failures // count; keep last
 )
 
-var failureNames = [failures]string{"version", "alpn", "timeout", "eof", "tls", "evicted", "closed"}
+var failureNames = [failures]string{"version", "alpn", "timeout", "eof", "tls", "certificate", "evicted", "closed"}
 
 // Failures is the number of Failure values; they are 0 to Failures-1.
 const Failures = int(failures)

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -31,6 +32,7 @@ type Source struct {
 	log    *slog.Logger
 
 	current atomic.Pointer[tls.Certificate] // never nil; Leaf is set
+	clients *authorities                    // nil: clients need no certificate
 
 	mu       sync.Mutex // held while the certificate is replaced
 	seen     version    // of the files when they were last read with success
@@ -56,9 +58,15 @@ func New(c Config) (*Source, error) {
 		return nil, err
 	}
 	s.current.Store(cert)
+	if c.ClientCAFile != "" {
+		s.clients = &authorities{file: c.ClientCAFile}
+		if err := s.clients.load(); err != nil {
+			return nil, err
+		}
+	}
 	s.warnOfEnd(time.Now())
 	every := pollSelfSigned
-	if s.fromFiles() {
+	if s.fromFiles() || s.clients != nil {
 		every = pollFiles
 	}
 	s.done.Go(func() { s.watch(every) })
@@ -79,6 +87,10 @@ func (s *Source) Server(alpn ...string) *tls.Config {
 	}
 	if s.config.MinVersion != 0 {
 		c.MinVersion = s.config.MinVersion
+	}
+	if s.clients != nil {
+		c.ClientAuth = tls.RequestClientCert // verify refuses, with an error of its own
+		c.VerifyConnection = s.clients.verify
 	}
 	return c
 }
@@ -117,16 +129,21 @@ func fingerprint(leaf *x509.Certificate) string {
 }
 
 // Reload loads the files at once, as at SIGHUP. When they cannot be used the error
-// says why, it is logged too, and the certificate stays. A self-signed certificate
+// says why, it is logged too, and what was in use stays. A self-signed certificate
 // stays as it is: clients may have pinned it.
 func (s *Source) Reload() error {
-	if !s.fromFiles() {
-		return nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lastFail = ""
-	return s.replace()
+	var errs []error
+	if s.fromFiles() {
+		s.lastFail = ""
+		errs = append(errs, s.replace())
+	}
+	if s.clients != nil {
+		s.clients.lastFail = ""
+		errs = append(errs, s.replaceClients())
+	}
+	return errors.Join(errs...)
 }
 
 // Close ends the source's goroutine and returns when it has ended. Configurations
@@ -188,6 +205,9 @@ func (s *Source) look(now time.Time) {
 	if due {
 		_ = s.replace() // logged there, and tried again
 	}
+	if s.clients != nil && !s.clients.seen.same(versionOf(s.clients.file)) {
+		_ = s.replaceClients() // likewise
+	}
 	s.warnOfEnd(now)
 }
 
@@ -209,6 +229,24 @@ func (s *Source) replace() error {
 	s.current.Store(cert)
 	s.warned = false
 	s.log.Info("TLS certificate replaced", "old", fingerprint(old.Leaf), "new", fingerprint(cert.Leaf), "certificate", s.describe(cert))
+	return nil
+}
+
+// replaceClients is called with mu held.
+func (s *Source) replaceClients() error {
+	a := s.clients
+	old := a.pool.Load()
+	if err := a.load(); err != nil {
+		if text := err.Error(); text != a.lastFail {
+			a.lastFail = text
+			s.log.Error("the new authorities of clients' certificates cannot be used; the old ones stay", "error", err)
+		}
+		return err
+	}
+	a.lastFail = ""
+	if !a.pool.Load().Equal(old) {
+		s.log.Info("authorities of clients' certificates replaced", "file", a.file)
+	}
 	return nil
 }
 

@@ -1,9 +1,9 @@
 // Package tlsconfig is the TLS policy of every transport that uses TLS, and of links
-// to backends: which certificate, which versions, which suites.
+// to backends: which certificate, which versions, which suites, whose clients.
 //
-// It owns the gateway's certificate for as long as the process runs. It opens no
-// socket, chooses no protocol and asks for no client certificate. It imports the
-// standard library alone.
+// It owns the gateway's certificate, and the authorities of clients' certificates where
+// clients need one, for as long as the process runs. It opens no socket and chooses no
+// protocol. It imports the standard library alone.
 //
 //  1. [New] loads the pair of files, or makes a self-signed certificate, and starts
 //     the one goroutine that looks after it.
@@ -12,7 +12,9 @@
 //  3. The goroutine loads the files again when they change, or makes a new self-signed
 //     certificate well before the old one ends; a handshake sees the old certificate or
 //     the new one, never an unfinished one.
-//  4. [Upstream] is the other direction: the client's side of a link over TLS.
+//  4. With authorities for clients every handshake, a resumed one too, is held against
+//     those of the moment, and fails with a [tls.CertificateVerificationError].
+//  5. [Upstream] is the other direction: the client's side of a link over TLS.
 package tlsconfig
 
 import (
@@ -32,6 +34,9 @@ type Config struct {
 	// CertFile and KeyFile are the PEM files of the certificate with its chain and of
 	// its key. Both or neither; neither means self-signed.
 	CertFile, KeyFile string
+	// ClientCAFile is a PEM file with the authorities whose certificates clients must
+	// show; empty means that clients need none.
+	ClientCAFile string
 	// MinVersion is tls.VersionTLS13, which 0 means too, or tls.VersionTLS12.
 	MinVersion uint16
 	// CipherSuites are for TLS 1.2 and need that MinVersion; none means Go's choice.
@@ -47,6 +52,11 @@ type Config struct {
 func (c Config) Validate() error {
 	if err := c.validate(); err != nil {
 		return err
+	}
+	if c.ClientCAFile != "" {
+		if _, err := loadPool(c.ClientCAFile); err != nil {
+			return err
+		}
 	}
 	if c.CertFile == "" {
 		return c.suits(selfSignedKey)

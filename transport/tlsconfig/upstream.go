@@ -2,7 +2,6 @@ package tlsconfig
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"sync"
 	"time"
@@ -20,18 +19,11 @@ func Upstream(caFile, certFile, keyFile string) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, DynamicRecordSizingDisabled: true}
 	if caFile != "" {
-		data, err := readFile(caFile)
+		pool, err := loadPool(caFile)
 		if err != nil {
-			return nil, &FileError{Path: caFile, Err: err}
+			return nil, err
 		}
-		certs, err := parseCerts(data)
-		if err != nil {
-			return nil, &FileError{Path: caFile, Err: err}
-		}
-		c.RootCAs = x509.NewCertPool()
-		for _, cert := range certs {
-			c.RootCAs.AddCert(cert)
-		}
+		c.RootCAs = pool
 	}
 	if certFile != "" {
 		p := &clientPair{certFile: certFile, keyFile: keyFile}
