@@ -54,6 +54,7 @@ func TestOnePort(t *testing.T) {
 		{"QUIC: order", TestQUICOrderOnEveryChannel},
 		{"QUIC: malformed datagrams", TestQUICMalformedDatagrams},
 		{"QUIC: breaches", TestQUICBreaches},
+		{"QUIC: IPv6 and every address", TestQUICOnBothFamilies},
 	} {
 		t.Run(one.name, one.run)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -57,6 +58,8 @@ type quicSetup struct {
 	mute   bool          // PINGs are not answered
 	silent bool          // CLOSE is not answered
 }
+
+var listeningQUIC = regexp.MustCompile(`msg=listening transport=quic address=(\S+)`)
 
 // serveQUIC starts a gateway with QUIC beside TLS over TCP.
 func serveQUIC(t testing.TB, env ...string) *process {

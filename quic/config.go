@@ -87,8 +87,8 @@ type Config struct {
 	Pool *transport.Pool
 	// OpenTimeout bounds handshake, CLIENT_HELLO and authentication together; 0 is 5 s.
 	OpenTimeout time.Duration
-	// HandshakeTimeout is how long a handshake may go without a packet; all of it may
-	// take twice that. 0 is OpenTimeout.
+	// HandshakeTimeout is how long a handshake may go without a packet; all of it has
+	// OpenTimeout. 0 is OpenTimeout.
 	HandshakeTimeout time.Duration
 	// IdleTimeout is after how long without a packet a connection is lost; 0 is 30 s. A
 	// client that asks for less gets less.

@@ -13,6 +13,7 @@ import (
 
 	"strait/quic"
 	"strait/quic/session"
+	"strait/transport"
 )
 
 func TestDatagrams(t *testing.T) {
@@ -152,4 +153,27 @@ func TestLossOnOneChannel(t *testing.T) {
 	got := client.messages(t, 4)
 	assert.Equal(t, received{reliable, 2, 0, "not held up"}, got[2])
 	assert.Len(t, got[3].Text, 1000)
+}
+
+// The first message of a channel is not lost to a CLOSE behind it that arrives before.
+func TestALostMessageBeforeClose(t *testing.T) {
+	var losing atomic.Bool
+	g := gated(t, func(b []byte) bool { return len(b) > 900 && losing.CompareAndSwap(true, false) })
+	c := defaultConfig()
+	c.Conn = g
+	w := start(t, c, nil)
+	q := clientQUIC()
+	q.DisablePathMTUDiscovery = true
+	for range 10 {
+		client, gateway := w.pair(q)
+		gateway.send(reliable, 0, "before")
+		client.messages(t, 1)
+		lost := g.lost.Load()
+		losing.Store(true)
+		gateway.send(reliable, 5, strings.Repeat("x", 1000))
+		require.Eventually(t, func() bool { return g.lost.Load() > lost }, patience, time.Millisecond)
+		gateway.conn.Close(transport.Because(transport.Kicked, "goodbye"))
+		client.ended(t)
+		require.Len(t, client.messages(t, 2)[1].Text, 1000)
+	}
 }

@@ -148,6 +148,15 @@ func TestHandshakeFailures(t *testing.T) {
 		require.Eventually(t, func() bool { return failures(w, quic.FailedTimeout) >= 1 }, patience, time.Millisecond, "%v", w.l.Stats())
 		assert.Zero(t, w.l.Stats().Completed)
 	})
+	// Packets that go on coming do not make the time for opening longer.
+	t.Run("deadline", func(t *testing.T) {
+		c := defaultConfig()
+		c.OpenTimeout, c.HandshakeTimeout, c.Retry = 200*time.Millisecond, patience, quic.RetryOff
+		w := start(t, c, nil)
+		halfOpen(t, w.l, 1)
+		require.Eventually(t, func() bool { return failures(w, quic.FailedTimeout) >= 1 }, patience/2, time.Millisecond, "%v", w.l.Stats())
+		assert.Zero(t, w.l.Stats().Completed)
+	})
 }
 
 // A gateway that starts again with the same key and name ends the connections of before.

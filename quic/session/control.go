@@ -56,6 +56,7 @@ func (s *Session) writeControl() {
 		}
 		if left.done {
 			s.drain() // again: the end may have been asked for after the look above
+			s.finishChannels()
 		}
 		_, err := stream.Write(*left.b)
 		s.ahead.confirmed()
@@ -147,14 +148,26 @@ func (s *Session) rested() bool {
 	return true
 }
 
-// finish ends this end's side of every stream: CLOSE was written.
-func (s *Session) finish(control *quicgo.Stream) {
-	_ = control.Close()
+// finishChannels ends the channels' streams on which nothing waits. That comes before
+// CLOSE: whoever reads CLOSE waits for the streams that he knows of, and where a packet
+// with all of a stream so far was lost, its FIN tells of it.
+func (s *Session) finishChannels() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, o := range s.outs {
 		if o.worker.state.CompareAndSwap(idle, stopped) {
 			_ = o.stream.Close()
-		} else {
+		}
+	}
+}
+
+// finish ends this end's side of every stream: CLOSE was written.
+func (s *Session) finish(control *quicgo.Stream) {
+	_ = control.Close()
+	s.finishChannels()
+	s.mu.Lock()
+	for _, o := range s.outs {
+		if o.worker.working() {
 			_ = o.stream.SetWriteDeadline(longAgo)
 		}
 	}

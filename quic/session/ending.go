@@ -17,12 +17,9 @@ import (
 // before CLOSE may arrive after it. A peer that does not end them is waited for as long as
 // Linger, or as long as this end does not take what has arrived.
 func (s *Session) settle() {
-	for s.core.Opened() {
-		stream, err := s.conn.AcceptUniStream(cancelled)
-		if err != nil {
-			break
-		}
-		s.admit(stream)
+	if s.listen(); s.listening {
+		s.cancel()
+		<-s.admitted
 	}
 	timer := time.NewTimer(s.config.Linger)
 	defer timer.Stop()

@@ -35,16 +35,30 @@ type inbound struct {
 	buffered atomic.Int32
 }
 
-// acceptChannels starts a reader for each stream that the peer opens.
+// listen lets channel streams in once the session is open. By Run's goroutine.
+func (s *Session) listen() {
+	if !s.listening && s.core.Opened() && s.crew.enter() {
+		s.listening = true
+		go s.acceptChannels()
+	}
+}
+
+// acceptChannels starts a reader for each stream that the peer opens. When accept is
+// cancelled it says once that all which had arrived before have theirs, and goes on.
 func (s *Session) acceptChannels() {
 	defer s.crew.leave()
-	for {
-		stream, err := s.conn.AcceptUniStream(context.Background())
-		if err != nil {
+	for ctx := s.accept; ; {
+		stream, err := s.conn.AcceptUniStream(ctx)
+		switch {
+		case err == nil:
+			s.admit(stream)
+			s.countStreams(time.Now())
+		case ctx == s.accept:
+			close(s.admitted)
+			ctx = context.Background()
+		default:
 			return
 		}
-		s.admit(stream)
-		s.countStreams(time.Now())
 	}
 }
 

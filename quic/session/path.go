@@ -9,7 +9,7 @@ import (
 )
 
 // measureEvery is the least time over which loss is measured, and between two looks at
-// what a datagram may carry.
+// what a datagram may carry and at streams that must not be there.
 const measureEvery = time.Second
 
 // meter is what Path remembers from one call to the next.
@@ -60,6 +60,7 @@ func (s *Session) Path() transport.Path {
 	s.mu.Unlock()
 	if due && s.conn.Context().Err() == nil {
 		s.lane.measure()
+		s.countStreams(now)
 	}
 	return p
 }

@@ -51,18 +51,12 @@ func (s *Session) establish() (*quicgo.Stream, error) {
 // read moves what arrives on the control stream until reading has ended and Closing was
 // told.
 func (s *Session) read(control *quicgo.Stream) {
-	open := false
 	for {
 		if r := s.ending.Load(); r != nil {
 			s.core.End(*r)
 			return
 		}
-		if !open && s.core.Opened() {
-			open = true
-			if s.crew.enter() {
-				go s.acceptChannels()
-			}
-		}
+		s.listen()
 		space := s.core.Space()
 		if space == nil {
 			if s.core.Finished() {
@@ -133,9 +127,8 @@ var cancelled = func() context.Context {
 const lookEvery = 50 * time.Millisecond
 
 // countStreams ends the session if the peer has opened a bidirectional stream beside the
-// control stream. quic-go tells of one only to who waits for it; looking now and then
-// when something else has arrived, which the session's own PINGs bring about, spares
-// every session a goroutine.
+// control stream. quic-go tells of one only to who waits for it; looking when something
+// else has arrived, and whenever the path is measured, spares every session a goroutine.
 func (s *Session) countStreams(now time.Time) {
 	if s.control.Load() == nil {
 		return // the first one is not there yet

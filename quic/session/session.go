@@ -36,9 +36,11 @@ type Session struct {
 	// signal wakes Run's goroutine where it waits without reading. A token too many
 	// makes it look again.
 	signal chan struct{}
-	// accept is cancelled to stop the waiting for the control stream.
-	accept context.Context
-	cancel context.CancelFunc
+	// accept is cancelled to stop the waiting for the control stream, and then to learn
+	// of channel streams by admitted: acceptChannels closes it.
+	accept   context.Context
+	cancel   context.CancelFunc
+	admitted chan struct{}
 
 	// set before the writers can run, then static; nil: refused
 	peer transport.Peer
@@ -46,6 +48,8 @@ type Session struct {
 	// owned by Run's goroutine
 	reason transport.Reason // what Closing was told, or will be
 	dead   bool             // there is nothing to write CLOSE on, or nobody to read it
+	// listening says that acceptChannels was started.
+	listening bool
 
 	// guarded by delivery, under which the peer is called
 	delivery sync.Mutex
@@ -88,7 +92,7 @@ func New(conn *quicgo.Conn, c Config) *Session {
 	c = c.withDefaults()
 	s := &Session{
 		conn: conn, config: c, born: time.Now(),
-		signal: make(chan struct{}, 1), drained: make(chan struct{}, 1),
+		signal: make(chan struct{}, 1), drained: make(chan struct{}, 1), admitted: make(chan struct{}),
 	}
 	s.accept, s.cancel = context.WithCancel(context.Background())
 	supports := conn.ConnectionState().SupportsDatagrams
@@ -256,10 +260,11 @@ func (s *Session) open() bool {
 	return true
 }
 
+// TooLate is what the reason of an opening that took too long says.
+const TooLate = "the session was not open in time"
+
 // late ends an opening that took too long.
-func (s *Session) late() {
-	s.CloseOpening(transport.Because(transport.Timeout, "the session was not open in time"))
-}
+func (s *Session) late() { s.CloseOpening(transport.Because(transport.Timeout, TooLate)) }
 
 // poke makes Run's goroutine look again.
 func (s *Session) poke() {
