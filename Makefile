@@ -100,8 +100,8 @@ bench-queue: ## the ring beside a channel, a mutex and a linked queue
 compare: build ## transports side by side on emulated networks, about 5 minutes (root, or a user namespace)
 	./bin/strait compare --html compare.html --json compare.json
 
-bench-edge: ## the gateway beside nginx and HAProxy (.ci/run does not run it)
-	$(GO) run ./bench/edge
+bench-edge: ## the gateway beside nginx and HAProxy, as bench-edge.html too (.ci/run does not run it)
+	$(GO) run ./bench/edge -html bench-edge.html
 
 clean: ## remove what was built
 	rm -rf bin

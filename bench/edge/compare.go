@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -34,33 +33,9 @@ type comparison struct {
 // newComparison finds the programs, and builds the gateway in dir if no binary was
 // given.
 func newComparison(ctx context.Context, o *options, dir string, progress io.Writer) (*comparison, error) {
-	var rivals []stack.Kind
-	for _, k := range o.targets {
-		if k != stack.Strait && k != stack.Bare {
-			rivals = append(rivals, k)
-		}
-	}
-	found, err := stack.Find(rivals)
-	if err != nil {
-		return nil, err
-	}
 	c := &comparison{o: o, idle: o.idle, progress: progress}
-	for _, k := range o.targets {
-		switch k {
-		case stack.Strait:
-		case stack.Bare:
-			c.targets = append(c.targets, stack.Target{Name: "bare echo", Kind: k})
-			continue
-		default:
-			c.targets = append(c.targets, found[0])
-			found = found[1:]
-			continue
-		}
-		gateways, err := gateways(ctx, o, dir, progress)
-		if err != nil {
-			return nil, err
-		}
-		c.targets = append(c.targets, gateways...)
+	if err := c.find(ctx, dir); err != nil {
+		return nil, err
 	}
 	if err := c.fit(); err != nil {
 		return nil, err
@@ -73,9 +48,50 @@ func newComparison(ctx context.Context, o *options, dir string, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	c.stacks = stack.Config{Protocol: o.protocol, Cert: cert, Echo: []string{self, echoCommand}, Sessions: max(o.clients, o.many, c.idle, handshaking)}
+	c.stacks = stack.Config{Cert: cert, Echo: []string{self, echoCommand}, Sessions: max(o.mostClients(), c.idle, handshaking)}
 	c.facts = newFacts(c.targets)
 	return c, nil
+}
+
+// find makes the targets: of each kind, in their order, or the gateway by each protocol.
+func (c *comparison) find(ctx context.Context, dir string) error {
+	rivals := slices.DeleteFunc(slices.Clone(c.o.targets), func(k stack.Kind) bool { return k == stack.Strait || k == stack.Bare })
+	found, err := stack.Find(rivals)
+	if err != nil {
+		return err
+	}
+	for _, k := range c.o.targets {
+		switch k {
+		case stack.Bare:
+			c.targets = append(c.targets, stack.Target{Name: "bare echo", Kind: k})
+		case stack.Strait:
+			gateways, err := gateways(ctx, c.o, dir, c.progress)
+			if err != nil {
+				return err
+			}
+			c.targets = append(c.targets, gateways...)
+		default:
+			c.targets = append(c.targets, found[0])
+			found = found[1:]
+		}
+	}
+	c.targets = by(c.o.protocols, c.targets)
+	return nil
+}
+
+// by is each target by each protocol; with more than one their names say which.
+func by(protocols []stack.Protocol, targets []stack.Target) (out []stack.Target) {
+	for _, p := range protocols {
+		for _, t := range targets {
+			t.Protocol = p
+			if len(protocols) > 1 {
+				which := strings.TrimSpace(strings.TrimPrefix(t.Name, string(stack.Strait)))
+				t.Name = strings.TrimSpace(p.Title() + " " + which)
+			}
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // gateways are the targets that are the gateway: the binary, the second one, and
@@ -87,6 +103,8 @@ func gateways(ctx context.Context, o *options, dir string, progress io.Writer) (
 		fmt.Fprintln(progress, "building the gateway")
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "strait/cmd/strait")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		// Asked, it removes what it has begun.
+		cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, 10*time.Second
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("building the gateway: %w\n%s", err, out)
 		}
@@ -119,7 +137,7 @@ func (c *comparison) fit() error {
 		return fmt.Errorf("the limit of open files: %w", err)
 	}
 	most := stack.Sessions(limit.Max)
-	if n := max(c.o.clients, c.o.many); n > most {
+	if n := c.o.mostClients(); n > most {
 		return fmt.Errorf("%d clients do not fit into %d open files a process, of which nginx and HAProxy need two for each: at most %d", n, limit.Max, most)
 	}
 	if c.idle > most {
@@ -128,83 +146,6 @@ func (c *comparison) fit() error {
 			most, c.o.idle, limit.Max))
 	}
 	return nil
-}
-
-// scenario is one table and how a row of it comes about.
-type scenario struct {
-	table *report.Table
-	run   func(turn, context.Context) (report.Row, error)
-	each  time.Duration // roughly, of one turn
-	after func(*scenario)
-}
-
-// reference is nginx where it is a target, else the first one.
-func (c *comparison) reference() string {
-	i := max(slices.IndexFunc(c.targets, func(t stack.Target) bool { return t.Kind == stack.Nginx }), 0)
-	return c.targets[i].Name
-}
-
-func (c *comparison) table(metrics []report.Metric, title string, a ...any) *report.Table {
-	t := &report.Table{Title: fmt.Sprintf(title, a...), Metrics: metrics, Reference: c.reference()}
-	for _, target := range c.targets {
-		t.Targets = append(t.Targets, target.Name)
-	}
-	return t
-}
-
-// scenarios are the plan.
-func (c *comparison) scenarios() []*scenario {
-	o := c.o
-	var out []*scenario
-	stretch := o.warmup + o.measure
-	if o.saturated {
-		out = append(out, &scenario{
-			table: c.table(loadMetrics, "Saturated: %d clients, %d bytes, %d on the way for each client", o.clients, o.size, o.window),
-			run:   turn.saturated, each: stretch + opening(o.clients),
-		})
-	}
-	if o.rate > 0 {
-		few := c.table(loadMetrics, "Offered: %.0f round trips/s, %d clients, %d bytes", o.rate, o.clients, o.size)
-		offered := func(clients int) func(turn, context.Context) (report.Row, error) {
-			return func(t turn, ctx context.Context) (report.Row, error) { return t.offered(ctx, clients) }
-		}
-		out = append(out, &scenario{table: few, run: offered(o.clients), each: stretch + opening(o.clients)})
-		if o.many > 0 {
-			out = append(out, &scenario{
-				table: c.table(loadMetrics, "Offered: %.0f round trips/s, %d clients, %d bytes", o.rate, o.many, o.size),
-				run:   offered(o.many), each: stretch + opening(o.many),
-				after: func(s *scenario) { grow(s.table, few) },
-			})
-		}
-	}
-	if o.handshakes > 0 && o.protocol == stack.TLS {
-		out = append(out, &scenario{
-			table: c.table(sessionMetrics, "New sessions: full handshakes, ECDSA P-256, each with one echo, %d at a time", handshaking),
-			run:   turn.sessions, each: o.warmup + o.handshakes,
-		})
-	}
-	if c.idle > 0 {
-		out = append(out, &scenario{
-			table: c.table(memoryMetrics, "Memory: %d idle sessions, then each with a message of %d bytes", c.idle, o.largest()),
-			run:   turn.idle, each: 3*o.settle + 2*opening(c.idle),
-		})
-	}
-	return out
-}
-
-// opening is roughly how long it takes to open so many sessions.
-func opening(sessions int) time.Duration { return time.Duration(sessions) * 700 * time.Microsecond }
-
-// grow adds the growth of CPU time over the table with fewer clients.
-func grow(many, few *report.Table) {
-	for i := range many.Rows {
-		r := &many.Rows[i]
-		for _, f := range few.Rows {
-			if f.Target == r.Target && f.Repetition == r.Repetition && f.Values[cpu] > 0 {
-				r.Values[growth] = r.Values[cpu] / f.Values[cpu]
-			}
-		}
-	}
 }
 
 // rotated is the order of the targets in a repetition: no target always comes
@@ -225,7 +166,7 @@ func (c *comparison) run(ctx context.Context) (*result, error) {
 		expected += s.each * time.Duration(c.o.reps*len(c.targets))
 	}
 	fmt.Fprintf(c.progress, "%d targets, %d repetitions, about %v\n", len(c.targets), c.o.reps, expected.Round(time.Second))
-	r := &result{Notes: c.notes}
+	r := &result{Notes: append(c.notes, fmt.Sprintf("repetitions: %d, each measured for %v after %v", c.o.reps, c.o.measure, c.o.warmup))}
 	for _, s := range plan {
 		fmt.Fprintln(c.progress, s.table.Title)
 		for rep := range c.o.reps {
@@ -235,7 +176,7 @@ func (c *comparison) run(ctx context.Context) (*result, error) {
 					return nil, fmt.Errorf("%s, repetition %d, %s: %w", s.table.Title, rep+1, target.Name, err)
 				}
 				s.table.Add(row)
-				fmt.Fprintf(c.progress, "  %d %-12s%s\n", rep+1, target.Name, brief(s.table.Metrics, row))
+				fmt.Fprintf(c.progress, "  %d %-14s%s\n", rep+1, target.Name, brief(s.table.Metrics, row))
 			}
 		}
 		if s.after != nil {
@@ -275,42 +216,4 @@ func brief(metrics []report.Metric, r report.Row) string {
 		fmt.Fprintf(&b, "  (%s)", n)
 	}
 	return b.String()
-}
-
-// result is what a comparison prints.
-type result struct {
-	Facts  facts           `json:"facts"`
-	Notes  []string        `json:"notes,omitempty"`
-	Tables []*report.Table `json:"tables"`
-}
-
-// legend says how to read a cell.
-const legend = "Each figure is the median of the repetitions; behind it × is the ratio to %s, taken in each repetition: the median of these, and from the least to the greatest."
-
-func (r *result) print(out io.Writer, f format) error {
-	if f == asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	}
-	var b strings.Builder
-	bullet := ""
-	if f == asMarkdown {
-		bullet = "- "
-	}
-	for _, l := range append(r.Facts.lines(), r.Notes...) {
-		fmt.Fprintf(&b, "%s%s\n", bullet, l)
-	}
-	fmt.Fprintf(&b, "\n"+legend+"\n", r.Tables[0].Reference)
-	for _, t := range r.Tables {
-		b.WriteByte('\n')
-		if f == asMarkdown {
-			b.WriteString(t.Markdown())
-		} else {
-			b.WriteString(t.Text())
-		}
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
 }

@@ -10,13 +10,14 @@
 //
 //  1. options.go reads the flags; package stack finds the programs, or says what to
 //     install.
-//  2. For each kind of load, and each repetition of it, the targets take turns, in
-//     an order that rotates (compare.go). Each turn starts the proxy and its echo
+//  2. plan.go makes the list of loads, also of a grid of message sizes and clients. For
+//     each, and each repetition of it, the targets take turns, in an order that rotates
+//     (compare.go). Each turn starts the proxy and its echo
 //     anew, so that no turn leaves anything to the next.
 //  3. The turn runs its load with package load, reads CPU time and memory with
 //     package proc (turn.go), and adds a row to the load's table.
 //  4. The tables and facts about the machine (facts.go) are printed as text,
-//     Markdown or JSON.
+//     Markdown or JSON, and saved as a page with pictures (result.go).
 //
 // Exit status: 0 success, 1 a comparison failed or something is not installed, 2
 // the command line is wrong.
@@ -72,7 +73,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = errors.Join(cause, err) // whatever failed because of it
+		}
+		err = errors.Join(err, os.RemoveAll(dir))
+	}()
 	c, err := newComparison(ctx, o, dir, progress)
 	if err != nil {
 		return err
@@ -81,5 +87,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	return result.print(out, o.format)
+	err = result.print(out, o.format)
+	if o.html != "" {
+		err = errors.Join(err, result.save(o.html, o.title()))
+	}
+	return err
 }

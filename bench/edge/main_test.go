@@ -8,8 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"math"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,44 +36,92 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	dir, err := os.MkdirTemp("", "edge-test-")
+	if err != nil {
+		panic(err)
+	}
+	// Once for all tests; one of them builds it by the program itself.
+	gateway = filepath.Join(dir, "strait")
+	if out, err := exec.Command("go", "build", "-o", gateway, "strait/cmd/strait").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the gateway: %v\n%s", err, out)
+		_ = os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := os.RemoveAll(dir); err != nil {
+			panic(err)
+		}
+		os.Exit(code)
+	}))
 }
 
-// short is a comparison of a second or so for each target.
+// gateway is the path of its binary.
+var gateway string
+
+// short is a comparison of a second or so for each target. Whatever the machine's speed
+// a measured time goes on until it has a figure.
 var short = []string{
-	"-seconds", "0.3", "-warmup", "0.1", "-reps", "1", "-clients", "8", "-rate", "400", "-many", "16",
-	"-idle", "40", "-settle", "20ms", "-max-message", "20000", "-handshakes", "0.2",
+	"-seconds", "0.1", "-warmup", "0.02", "-reps", "1", "-clients", "4", "-rate", "200",
+	"-idle", "34", "-settle", "5ms", "-max-message", "20000", "-handshakes", "0.1",
 }
 
-// compareTo runs a comparison and checks that nothing is left of it.
-func compareTo(t *testing.T, args ...string) *result {
+// temporary is a folder for all temporary files, with a path that is short enough for
+// that of a socket in it.
+func temporary(t *testing.T) {
 	t.Helper()
-	t.Setenv("TMPDIR", t.TempDir())
-	var out, progress bytes.Buffer
-	require.NoError(t, run(t.Context(), append(append([]string{"-json"}, short...), args...), &out, &progress), progress.String())
+	dir, err := os.MkdirTemp("", "edge-")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	t.Setenv("TMPDIR", dir)
+}
+
+// nothingLeft checks that no process and no file is.
+func nothingLeft(t *testing.T) {
+	t.Helper()
 	children, err := proc.Children(os.Getpid())
 	require.NoError(t, err)
 	assert.Empty(t, children, "processes")
 	left, err := os.ReadDir(os.Getenv("TMPDIR"))
 	require.NoError(t, err)
 	assert.Empty(t, left, "files")
+}
+
+// compareTo runs a comparison and checks that each target has each figure in every
+// table, and that nothing is left of it.
+func compareTo(t *testing.T, args ...string) *result {
+	t.Helper()
+	temporary(t)
+	var out, progress bytes.Buffer
+	require.NoError(t, run(t.Context(), append(append([]string{"-json"}, short...), args...), &out, &progress), progress.String())
+	nothingLeft(t)
 	var r result
 	require.NoError(t, json.Unmarshal(out.Bytes(), &r))
-	require.Len(t, r.Tables, 5)
 	// CPU time and memory come in steps that so little work may not reach.
 	positive := map[string]bool{perSecond: true, newSessions: true, p50: true, p99: true}
 	for _, table := range r.Tables {
-		for _, m := range table.Metrics {
-			for _, target := range table.Targets {
-				assert.False(t, positive[m.Name] && !(table.Value(target, m.Name).Median > 0), "%s: %s of %s", table.Title, m.Name, target)
+		for _, target := range table.Targets {
+			for _, m := range table.Metrics {
+				v := table.Value(target, m.Name).Median
+				assert.False(t, positive[m.Name] && table.Metrics[0].Name != newSessions && !(v > 0), "%s: %s of %s", table.Title, m.Name, target)
 			}
+			assert.False(t, math.IsNaN(table.Value(target, table.Metrics[1].Name).Median), "%s: %s", table.Title, target)
 		}
 	}
 	return &r
 }
 
+// kindsOf are the first words of the tables' titles.
+func kindsOf(r *result) (out []string) {
+	for _, table := range r.Tables {
+		first, _, _ := strings.Cut(table.Title, ":")
+		out = append(out, first)
+	}
+	return out
+}
+
 func TestTwoGatewaysSideBySide(t *testing.T) {
-	r := compareTo(t, "-targets", "strait", "-strait-env", "STRAIT_SHARDS=1 GOMAXPROCS=1")
+	r := compareTo(t, "-targets", "strait", "-strait-env", "STRAIT_SHARDS=1 GOMAXPROCS=1", "-strait", gateway, "-many", "8")
+	assert.Equal(t, []string{"Saturated", "Offered", "Offered", "New sessions", "Memory"}, kindsOf(r))
 	for _, table := range r.Tables {
 		assert.Equal(t, []string{"strait", "strait STRAIT_SHARDS=1 GOMAXPROCS=1"}, table.Targets)
 		assert.Equal(t, "strait", table.Reference)
@@ -87,29 +140,82 @@ func TestTwoGatewaysSideBySide(t *testing.T) {
 	}
 }
 
-func TestRefusedEnvironmentShowsTheGatewaysLog(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	err := run(t.Context(), append([]string{"-targets", "strait", "-strait-env", "STRAIT_SHARDS=-1"}, short...), io.Discard, io.Discard)
-	require.ErrorContains(t, err, "ended by itself")
-	require.ErrorContains(t, err, "STRAIT_SHARDS")
-	left, err := os.ReadDir(os.Getenv("TMPDIR"))
-	require.NoError(t, err)
-	assert.Empty(t, left)
+// All that there is over QUIC, beside the bare echo.
+func TestQUICBesideABareEcho(t *testing.T) {
+	r := compareTo(t, "-protocol", "quic", "-strait", gateway)
+	assert.Equal(t, []string{"Saturated", "Offered", "New sessions", "New sessions", "Memory"}, kindsOf(r))
+	assert.Contains(t, r.Tables[2].Title, "without Retry")
+	assert.Contains(t, r.Tables[3].Title, "Retry demanded")
+	for _, table := range r.Tables {
+		assert.Equal(t, []string{"bare echo", "strait"}, table.Targets)
+	}
 }
 
+// The gateway's own transports in one table, and the page of it.
+func TestTransportsSideBySide(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "edge.html")
+	r := compareTo(t, "-protocol", "all", "-strait", gateway, "-html", page)
+	assert.Equal(t, []string{"Saturated", "Offered", "New sessions", "Memory"}, kindsOf(r))
+	for _, table := range r.Tables {
+		assert.Equal(t, []string{"TLS over TCP", "sealed UDP", "QUIC datagrams", "QUIC stream"}, table.Targets)
+		assert.Equal(t, "TLS over TCP", table.Reference)
+	}
+	html, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(html), "Strait&#39;s transports side by side")
+	assert.Contains(t, string(html), `data-series="QUIC stream"`)
+}
+
+func TestGrid(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "edge.html")
+	r := compareTo(t, "-targets", "strait", "-strait", gateway, "-sizes", "64,256", "-counts", "2,4", "-idle", "0", "-handshakes", "0", "-html", page)
+	var points []report.Point
+	for _, table := range r.Tables {
+		points = append(points, *table.Grid)
+	}
+	offered := "Offered 200 round trips/s"
+	assert.Equal(t, []report.Point{
+		{Load: "Saturated", Size: 64, Clients: 2}, {Load: "Saturated", Size: 64, Clients: 4}, {Load: "Saturated", Size: 256, Clients: 2}, {Load: "Saturated", Size: 256, Clients: 4},
+		{Load: offered, Size: 64, Clients: 2}, {Load: offered, Size: 64, Clients: 4}, {Load: offered, Size: 256, Clients: 2}, {Load: offered, Size: 256, Clients: 4},
+	}, points)
+	html, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Contains(t, string(html), "Overview: "+offered)
+}
+
+func TestRefusedEnvironmentShowsTheGatewaysLog(t *testing.T) {
+	temporary(t)
+	err := run(t.Context(), append([]string{"-targets", "strait", "-strait", gateway, "-strait-env", "STRAIT_SHARDS=-1"}, short...), io.Discard, io.Discard)
+	require.ErrorContains(t, err, "ended by itself")
+	require.ErrorContains(t, err, "STRAIT_SHARDS")
+	nothingLeft(t)
+}
+
+// Wherever it is: the outcome is the same, so no case depends on how far it came.
 func TestInterruptedComparisonLeavesNothing(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
-	ctx, cancel := context.WithCancelCause(t.Context())
-	enough := errors.New("enough")
-	progress := &waiter{text: []byte("Saturated"), then: func() { time.AfterFunc(300*time.Millisecond, func() { cancel(enough) }) }}
-	err := run(ctx, []string{"-targets", "strait", "-seconds", "600"}, io.Discard, progress)
-	require.ErrorIs(t, err, enough)
-	children, err := proc.Children(os.Getpid())
-	require.NoError(t, err)
-	assert.Empty(t, children)
-	left, err := os.ReadDir(os.Getenv("TMPDIR"))
-	require.NoError(t, err)
-	assert.Empty(t, left)
+	for name, c := range map[string]struct {
+		said  string
+		after time.Duration
+		args  []string
+	}{
+		"before the gateway is built": {said: "building"},
+		"before the first turn":       {said: "Saturated", args: []string{"-strait", gateway}},
+		"in a load":                   {said: "Saturated", after: 300 * time.Millisecond, args: []string{"-strait", gateway}},
+		"between two turns":           {said: "1 strait", args: []string{"-strait", gateway, "-seconds", "0.01"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			temporary(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			enough := errors.New("enough")
+			stop := func() { cancel(enough) }
+			if c.after > 0 {
+				stop = func() { time.AfterFunc(c.after, func() { cancel(enough) }) }
+			}
+			args := append([]string{"-targets", "strait", "-clients", "8", "-seconds", "600", "-warmup", "0"}, c.args...)
+			require.ErrorIs(t, run(ctx, args, io.Discard, &waiter{text: []byte(c.said), then: stop}), enough)
+			nothingLeft(t)
+		})
+	}
 }
 
 // waiter calls then once when some text was written to it.
@@ -148,6 +254,16 @@ func TestOptions(t *testing.T) {
 		"not defined":             {"-nothing"},
 		"-seconds":                {"-seconds", "0"},
 		"-max-message":            {"-max-message", "1"},
+		"from 8 to 1100":          {"-protocol", "quic", "-size", "1200"},
+		"-sizes: 7":               {"-sizes", "64,7"},
+		"64 is listed twice":      {"-sizes", "64,64"},
+		"-counts: 0":              {"-counts", "0"},
+		"separated by commas":     {"-counts", "1;2"},
+		"need a load":             {"-counts", "1", "-saturated=false", "-rate", "0"},
+		"one of -counts":          {"-counts", "1", "-many", "3"},
+		"nowhere does not exist":  {"-html", "nowhere/x.html"},
+		`"nginx" does not exist`:  {"-protocol", "all", "-targets", "nginx"},
+		`"tcp" does not exist`:    {"-protocol", "tcp"},
 	} {
 		_, err := parseOptions(args, io.Discard)
 		var usage *usageError

@@ -34,7 +34,7 @@ const (
 	newSessions   = "new sessions/s"
 	sessionCPU    = "proxy CPU, µs/session"
 	idleMemory    = "resident, KiB/idle session"
-	largestMemory = "the same after each sent and got the largest message"
+	largestMemory = "KiB/session after its largest message"
 )
 
 var loadMetrics = []report.Metric{
@@ -126,13 +126,13 @@ type turn struct {
 
 func (t turn) server(s *stack.Stack) load.Server {
 	mode := load.NoQUIC
-	switch t.c.o.protocol {
+	switch t.target.Protocol {
 	case stack.QUIC:
 		mode = load.QUICDatagrams
 	case stack.QUICStreams:
 		mode = load.QUICStreams
 	}
-	return load.Server{Addr: s.Addr, Hello: t.target.Hello(), Datagrams: t.c.o.protocol == stack.UDP, QUIC: mode}
+	return load.Server{Addr: s.Addr, Hello: t.target.Hello(), Datagrams: t.target.Protocol == stack.UDP, QUIC: mode}
 }
 
 func (t turn) row() report.Row { return report.Row{Target: t.target.Name, Repetition: t.rep} }
@@ -142,14 +142,16 @@ func (t turn) stretch(m *meter) load.Stretch {
 }
 
 // start starts the target and its echo, without the garbage of the turn before.
-func (t turn) start(ctx context.Context) (*stack.Stack, error) {
+func (t turn) start(ctx context.Context, retry stack.Retry) (*stack.Stack, error) {
 	debug.FreeOSMemory()
-	return stack.Start(ctx, t.target, t.c.stacks)
+	c := t.c.stacks
+	c.Retry = retry
+	return stack.Start(ctx, t.target, c)
 }
 
 // with runs f with clients sessions open on a fresh stack.
 func (t turn) with(ctx context.Context, clients int, f func(*stack.Stack, load.Player) error) (err error) {
-	s, err := t.start(ctx)
+	s, err := t.start(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -157,11 +159,11 @@ func (t turn) with(ctx context.Context, clients int, f func(*stack.Stack, load.P
 	return errors.Join(t.open(ctx, s, clients, func(g load.Player) error { return f(s, g) }), s.Err())
 }
 
-func (t turn) saturated(ctx context.Context) (report.Row, error) {
+func (t turn) saturated(ctx context.Context, clients, size int) (report.Row, error) {
 	row := t.row()
-	err := t.with(ctx, t.c.o.clients, func(s *stack.Stack, g load.Player) error {
+	err := t.with(ctx, clients, func(s *stack.Stack, g load.Player) error {
 		m := &meter{stack: s}
-		got, err := g.Saturate(ctx, t.c.o.size, t.c.o.window, t.stretch(m))
+		got, err := g.Saturate(ctx, size, t.c.o.window, t.stretch(m))
 		if err == nil {
 			row.Values = values(got, m.used)
 		}
@@ -173,11 +175,11 @@ func (t turn) saturated(ctx context.Context) (report.Row, error) {
 // behind is the part of an offered rate below which a run is marked.
 const behind = 0.98
 
-func (t turn) offered(ctx context.Context, clients int) (report.Row, error) {
+func (t turn) offered(ctx context.Context, clients, size int) (report.Row, error) {
 	row := t.row()
 	err := t.with(ctx, clients, func(s *stack.Stack, g load.Player) error {
 		m := &meter{stack: s}
-		got, err := g.Offer(ctx, t.c.o.size, t.c.o.rate, uint64(t.rep)+1, t.stretch(m))
+		got, err := g.Offer(ctx, size, t.c.o.rate, uint64(t.rep)+1, t.stretch(m))
 		if err != nil {
 			return err
 		}
@@ -193,9 +195,9 @@ func (t turn) offered(ctx context.Context, clients int) (report.Row, error) {
 // handshaking is how many sessions open at a time in the load of new sessions.
 const handshaking = 32
 
-func (t turn) sessions(ctx context.Context) (row report.Row, err error) {
+func (t turn) sessions(ctx context.Context, retry stack.Retry) (row report.Row, err error) {
 	row = t.row()
-	s, err := t.start(ctx)
+	s, err := t.start(ctx, retry)
 	if err != nil {
 		return row, err
 	}
@@ -219,7 +221,7 @@ const eachAtATime = 32
 
 func (t turn) idle(ctx context.Context) (row report.Row, err error) {
 	row = t.row()
-	s, err := t.start(ctx)
+	s, err := t.start(ctx, "")
 	if err != nil {
 		return row, err
 	}

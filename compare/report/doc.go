@@ -8,6 +8,7 @@
 //     Its JSON is the record; the rest is derived from it and can be again.
 //  2. Finish merges the runs into cells and judges each scenario.
 //  3. Page arranges the result; package page renders it as HTML, Markdown or text.
-//     Bench arranges the tables of bench/edge in the same style.
+//     Bench arranges the tables of bench/edge in the same style, those of a grid with
+//     an overview.
 //  4. Save writes the files, each whole or not at all.
 package report

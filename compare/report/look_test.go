@@ -3,7 +3,6 @@ package report_test
 import (
 	"context"
 	"html"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"strait/compare/report"
+	"strait/compare/report/page"
 )
 
 // view is a way to look at the page.
@@ -73,22 +73,29 @@ func chromium(t *testing.T, page string, flags ...string) (console, out string) 
 	return console, stdout.String()
 }
 
-// The page opens in a browser, in light, dark and on a phone, without a word on the
-// console. Pictures of it stay in STRAIT_TEST_SCREENSHOTS, if that is a folder.
+// The pages open in a browser, in light, dark and on a phone, without a word on the
+// console. Pictures of them stay in STRAIT_TEST_SCREENSHOTS, if that is a folder.
 func TestPageInABrowser(t *testing.T) {
 	outside(t)
 	r := sample(t, []network{networks[4], networks[10], networks[11]}, carriers, 4, 8)
 	require.NoError(t, r.Finish())
+	b := gridded(t, []int{64, 256, 1024}, []int{10, 200, 2000})
+	for name, p := range map[string]*page.Page{"compare": r.Page(), "bench": b.Page("Beside others")} {
+		t.Run(name, func(t *testing.T) { looksRight(t, name, p) })
+	}
+}
+
+func looksRight(t *testing.T, name string, p *page.Page) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "report.html")
-	require.NoError(t, report.Save(file, func(w io.Writer) error { return r.Page().HTML(w) }))
+	require.NoError(t, report.Save(file, p.HTML))
 	shots := os.Getenv("STRAIT_TEST_SCREENSHOTS")
 	if shots == "" {
 		shots = dir
 	}
 	for _, v := range views {
 		t.Run(v.name, func(t *testing.T) {
-			shot := filepath.Join(shots, v.name+".png")
+			shot := filepath.Join(shots, name+"-"+v.name+".png")
 			console, _ := chromium(t, file, append([]string{"--window-size=" + v.size, "--screenshot=" + shot}, v.flags...)...)
 			assert.Empty(t, console)
 			info, err := os.Stat(shot)
@@ -97,7 +104,7 @@ func TestPageInABrowser(t *testing.T) {
 		})
 	}
 	t.Run("paper", func(t *testing.T) {
-		pdf := filepath.Join(shots, "paper.pdf")
+		pdf := filepath.Join(shots, name+"-paper.pdf")
 		console, _ := chromium(t, file, "--print-to-pdf="+pdf)
 		assert.Empty(t, console)
 		assert.FileExists(t, pdf)

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -175,24 +173,4 @@ func TestSaveMarkdown(t *testing.T) {
 		assert.FileExists(t, filepath.Join(dir, l[1]))
 	}
 	require.Error(t, r.SaveMarkdown(filepath.Join(dir, "result.md", "below a file.md")))
-}
-
-const edge = `{"facts":{"cpus":2,"processor":"p","memory_mib":1,"kernel":"k","go":"go1","tls":"TLS 1.3","programs":[{"target":"nginx","version":"1.26"}]},
-"tables":[{"title":"saturated","metrics":[{"name":"CPU µs","digits":1},{"name":"load CPU","digits":2,"plain":true},{"name":"unmeasured","digits":0}],"targets":["nginx","strait"],"reference":"nginx",
-"rows":[{"target":"nginx","repetition":0,"values":{"CPU µs":10,"load CPU":1}},{"target":"nginx","repetition":1,"values":{"CPU µs":14,"load CPU":1}},{"target":"strait","repetition":0,"values":{"CPU µs":8},"notes":["behind"]}]}]}`
-
-func TestBench(t *testing.T) {
-	b, err := report.ParseBench(strings.NewReader(edge))
-	require.NoError(t, err)
-	p := b.Page("Beside others")
-	text := p.Text(0)
-	assert.Contains(t, text, "12.0 (10.0 to 14.0)")
-	assert.Contains(t, text, "strait, repetition 1: behind")
-	assert.NotContains(t, text, "unmeasured")
-	_, files := p.Markdown("")
-	assert.Equal(t, []string{"table-1-1.svg"}, slices.DeleteFunc(slices.Sorted(maps.Keys(files)), func(s string) bool { return s == "legend.svg" }), "plain metrics are not drawn")
-	var html bytes.Buffer
-	require.NoError(t, p.HTML(&html))
-	_, err = report.ParseBench(strings.NewReader(`{}`))
-	require.ErrorContains(t, err, "no table")
 }

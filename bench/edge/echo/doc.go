@@ -12,6 +12,7 @@
 //  3. As a stream (Stream) it is one epoll loop on one thread that writes back what
 //     it reads: the least that can stand behind a proxy that knows only bytes.
 //  4. For datagrams (Datagram) it reads and writes one at a time, at a UDP address.
-//     Over QUIC (QUIC) it is as little on top of quic-go.
+//     Over QUIC (QUIC) it is as little on top of quic-go, and with QUICRetry each
+//     client has to prove its address first.
 //  5. It ends when its input ends.
 package echo

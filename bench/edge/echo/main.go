@@ -24,6 +24,8 @@ const (
 	Datagram Kind = "datagram"
 	// QUIC likewise.
 	QUIC Kind = "quic"
+	// QUICRetry is QUIC that makes each client prove its address with a Retry.
+	QUICRetry Kind = "quic-retry"
 )
 
 // Ready is the line that says that the socket is there.
@@ -44,8 +46,8 @@ func Main(kind Kind, path string, in io.Reader, out, log io.Writer) error {
 		return serveLink(ctx, path, out, log)
 	case Datagram:
 		return serveDatagrams(ctx, path, out)
-	case QUIC:
-		return serveQUIC(ctx, path, out)
+	case QUIC, QUICRetry:
+		return serveQUIC(ctx, path, kind == QUICRetry, out)
 	case Stream:
 		s, err := listenStream(path)
 		if err != nil {
@@ -56,7 +58,7 @@ func Main(kind Kind, path string, in io.Reader, out, log io.Writer) error {
 		}
 		return s.serve(ctx)
 	}
-	return fmt.Errorf("an echo of kind %q does not exist; there are %s, %s, %s and %s", kind, Link, Stream, Datagram, QUIC)
+	return fmt.Errorf("an echo of kind %q does not exist; there are %s, %s, %s, %s and %s", kind, Link, Stream, Datagram, QUIC, QUICRetry)
 }
 
 func serveLink(ctx context.Context, path string, out, log io.Writer) error {

@@ -19,8 +19,8 @@ import (
 
 // serveQUIC sends back what comes on streams and in datagrams of QUIC connections at
 // a UDP address: the least that a program on quic-go can do with them, with the
-// gateway's settings.
-func serveQUIC(ctx context.Context, addr string, out io.Writer) error {
+// gateway's settings. With retry each client without a token has to prove its address.
+func serveQUIC(ctx context.Context, addr string, retry bool, out io.Writer) error {
 	certs, err := tlsconfig.New(tlsconfig.Config{})
 	if err != nil {
 		return err
@@ -35,7 +35,7 @@ func serveQUIC(ctx context.Context, addr string, out io.Writer) error {
 		return err
 	}
 	defer conn.Close()
-	transport := &quicgo.Transport{Conn: conn, ConnectionIDLength: 8}
+	transport := &quicgo.Transport{Conn: conn, ConnectionIDLength: 8, VerifySourceAddress: func(net.Addr) bool { return retry }}
 	defer transport.Close()
 	conf := session.QUICConfig()
 	conf.MaxIdleTimeout = time.Minute

@@ -24,8 +24,10 @@ import (
 // were lost.
 const tending = 100 * time.Millisecond
 
-// stalled is after how long without an echo a datagram is taken for lost.
-const stalled = 300 * time.Millisecond
+// stalled is after how long without an echo a datagram is taken for lost. It is beyond
+// what thousands of clients wait for each other at a saturated server: taking late ones
+// for lost would send ever more for which nobody waits.
+const stalled = time.Second
 
 // datagrams is a client's UDP socket, and the sealed lane on it if the server
 // speaks of one.

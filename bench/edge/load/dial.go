@@ -21,6 +21,8 @@ import (
 // opening bounds how long one session may take to open.
 const opening = 20 * time.Second
 
+var errOpening = fmt.Errorf("it took longer than %v", opening)
+
 // Server is what the clients connect to.
 type Server struct {
 	Addr string // host:port
@@ -94,7 +96,7 @@ func newDialer(s Server) (*dialer, error) {
 // dial opens one session and, with size > 0, sends a message right behind and
 // waits for its echo. A session that fails leaves nothing open.
 func (d *dialer) dial(ctx context.Context, size int) (*client, error) {
-	ctx, cancel := context.WithTimeout(ctx, opening)
+	ctx, cancel := context.WithTimeoutCause(ctx, opening, errOpening)
 	defer cancel()
 	if d.server.Datagrams && !d.server.Hello {
 		return d.plain(ctx)
@@ -107,7 +109,7 @@ func (d *dialer) dial(ctx context.Context, size int) (*client, error) {
 	c := &client{link: &link{dialled: conn, fd: -1}}
 	c.tls = tls.Client(c.link, d.tls)
 	if err := d.open(ctx, c, size); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening a session: %w", err), c.close())
+		return nil, errors.Join(fmt.Errorf("opening a session: %w", err), context.Cause(ctx), c.close())
 	}
 	return c, nil
 }
@@ -172,22 +174,22 @@ func (c *client) negotiated() Negotiated {
 	return Negotiated{Version: tls.VersionName(s.Version), Cipher: tls.CipherSuiteName(s.CipherSuite), Curve: s.CurveID.String()}
 }
 
-// dialAll opens n sessions, at most parallel at a time. On an error it closes all.
-func (d *dialer) dialAll(ctx context.Context, n, parallel int) ([]*client, error) {
+// openAll opens n sessions, at most parallel at a time. On an error it closes all.
+func openAll[C any](ctx context.Context, n, parallel int, open func(context.Context) (C, error), shut func(C) error) ([]C, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	clients := make([]*client, n)
+	clients, opened := make([]C, n), make([]bool, n)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(parallel, n) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				c, err := d.dial(ctx, 0)
+				c, err := open(ctx)
 				if err != nil {
 					cancel(err)
 					return
 				}
-				clients[i] = c
+				clients[i], opened[i] = c, true
 			}
 		})
 	}
@@ -196,9 +198,9 @@ func (d *dialer) dialAll(ctx context.Context, n, parallel int) ([]*client, error
 		return clients, nil
 	}
 	err := context.Cause(ctx)
-	for _, c := range clients {
-		if c != nil {
-			err = errors.Join(err, c.close())
+	for i, c := range clients {
+		if opened[i] {
+			err = errors.Join(err, shut(c))
 		}
 	}
 	return nil, err

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package load plays many clients against a TLS listener that echoes frames
-// (WIRE.md section 2), and measures. It is the same code for every proxy: to the
+// Package load plays many clients against a listener that echoes frames (WIRE.md
+// section 2) over TLS, as datagrams or over QUIC, and measures. It is the same code for every proxy: to the
 // gateway it says CLIENT_HELLO first, to one that knows no frames the frames are
 // opaque bytes that come back.
 //
@@ -20,5 +20,9 @@
 //     from the time at which a message should have left, so that a proxy that stalls
 //     its clients does not hide the messages that waited (coordinated omission).
 //     Rest sends nothing and answers PINGs. Each sends one message on every session.
-//  4. Sessions opens, uses and resets sessions for as long as asked: handshakes.
+//     A measured time in which nothing came back goes on for a while, and is then an
+//     error; so is whatever does not come back. Nothing is waited for without an end.
+//  4. Over QUIC a goroutine a connection takes the loop's place (QUIC), because quic-go
+//     is made so. A reader never waits to write: the echo would wait for it.
+//  5. Sessions opens, uses and ends sessions for as long as asked: handshakes.
 package load

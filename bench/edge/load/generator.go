@@ -64,7 +64,8 @@ func dial(ctx context.Context, s Server, n int) (*Generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := d.dialAll(ctx, n, dialling)
+	open := func(ctx context.Context) (*client, error) { return d.dial(ctx, 0) }
+	clients, err := openAll(ctx, n, dialling, open, (*client).close)
 	if err != nil {
 		return nil, err
 	}

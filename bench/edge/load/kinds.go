@@ -49,6 +49,7 @@ type window struct {
 	meter      Meter
 	begin, end int64 // as planned
 	began      int64 // as it was, when running
+	again      int64 // when to look again, beyond the end
 	running    bool
 	ended      bool
 	out        *Measured
@@ -59,7 +60,8 @@ func newWindow(now int64, s Stretch) *window {
 	return &window{meter: s.Meter, begin: begin, end: begin + int64(s.Measure), out: &Measured{Latency: newLatency()}}
 }
 
-// turn begins and ends the measuring when it is time.
+// turn begins and ends the measuring when it is time. A time in which nothing came
+// back says nothing: it goes on until something has, but no longer than lag.
 func (w *window) turn(now int64) (err error) {
 	switch {
 	case !w.running && !w.ended && now >= w.begin:
@@ -67,6 +69,8 @@ func (w *window) turn(now int64) (err error) {
 		if w.meter != nil {
 			err = w.meter.Begin()
 		}
+	case w.running && now >= w.end && w.out.empty() && now < w.end+int64(lag):
+		w.again = now + int64(time.Millisecond)
 	case w.running && now >= w.end:
 		w.running, w.ended = false, true
 		w.out.Elapsed = time.Duration(now - w.began)
@@ -83,7 +87,7 @@ func (w *window) next() int64 {
 	case w.ended:
 		return never
 	case w.running:
-		return w.end
+		return max(w.end, w.again)
 	}
 	return w.begin
 }
@@ -94,23 +98,30 @@ func (w *window) echoed(at, now int64) {
 	if w.running {
 		w.out.Echoes++
 	}
-	if at >= w.begin && at < w.end {
+	if at >= w.begin && (at < w.end || w.running) {
 		// Beyond a minute there is nothing to tell apart.
 		_ = w.out.Latency.RecordValue(min(now-at, int64(time.Minute)))
 	}
 }
 
-// lag is how long after the end echoes are still waited for.
-const lag = 2 * time.Second
+const (
+	// lag is how long after the end datagrams are still waited for.
+	lag = 2 * time.Second
+	// patience is how long what cannot be lost is waited for while nothing comes.
+	patience = 10 * time.Second
+)
 
 // draining ends a load: when all has come back or lag has passed. It returns when
 // to look again.
 func (g *Generator) draining(w *window, now int64) (next int64, over bool) {
-	open := 0
+	open, wait := 0, patience
 	for _, c := range g.clients {
 		open += c.waiting.len()
+		if c.dg != nil {
+			wait = lag
+		}
 	}
-	if open > 0 && now < w.end+int64(lag) {
+	if open > 0 && now < w.end+int64(wait) {
 		return now + int64(time.Millisecond), false
 	}
 	for _, c := range g.clients {
@@ -128,9 +139,15 @@ func (g *Generator) draining(w *window, now int64) (next int64, over bool) {
 // ErrStuck is when messages did not come back although nothing more was sent.
 var ErrStuck = errors.New("echoes are missing")
 
+// empty reports that there is no figure to take from m.
+func (m *Measured) empty() bool { return m.Echoes == 0 || m.Latency.TotalCount() == 0 }
+
 func (m *Measured) complete() error {
-	if m.Unanswered > 0 {
-		return fmt.Errorf("%w: %d of them %v after the end", ErrStuck, m.Unanswered, lag)
+	switch {
+	case m.Unanswered > 0:
+		return fmt.Errorf("%w: %d of them, %v after the end", ErrStuck, m.Unanswered, patience)
+	case m.empty():
+		return fmt.Errorf("%w: none came back in the measured time, nor in %v more", ErrStuck, lag)
 	}
 	return nil
 }
@@ -239,15 +256,16 @@ func (k *offered) due(now int64) (int64, bool, error) {
 	if err := k.window.turn(now); err != nil {
 		return 0, false, err
 	}
-	if k.window.ended {
-		next, over := k.g.draining(k.window, now)
-		return next, over, nil
-	}
 	for range sendsATurn {
 		i, at := k.timetable.next()
+		if at >= k.window.end && k.window.ended {
+			next, over := k.g.draining(k.window, now)
+			return next, over, nil
+		}
 		if at > now || at >= k.window.end {
 			return min(at, k.window.next()), false, nil
 		}
+		// What was due before the end is sent also where this loop was late.
 		if err := k.g.send(i, at); err != nil {
 			return 0, false, err
 		}
@@ -277,17 +295,21 @@ func (k *resting) lost() bool                         { return false }
 // Each sends one message of size bytes on every session, at most parallel at a
 // time, and waits for the echoes.
 func (g *Generator) Each(ctx context.Context, size, parallel int) error {
-	return g.run(ctx, size, &each{g: g, free: parallel})
+	return g.run(ctx, size, &each{g: g, free: parallel, progress: g.now()})
 }
 
 type each struct {
-	g    *Generator
-	next int // client
-	free int
-	back int
+	g        *Generator
+	next     int // client
+	free     int
+	back     int
+	progress int64 // when something came back last
 }
 
-func (k *each) due(int64) (int64, bool, error) {
+func (k *each) due(now int64) (int64, bool, error) {
+	if now > k.progress+int64(patience) {
+		return 0, false, fmt.Errorf("%w: %d of %d came back, none in %v", ErrStuck, k.back, len(k.g.clients), patience)
+	}
 	for ; k.free > 0 && k.next < len(k.g.clients); k.next++ {
 		k.free--
 		if err := k.g.send(k.next, 0); err != nil {
@@ -297,7 +319,8 @@ func (k *each) due(int64) (int64, bool, error) {
 	return never, k.back == len(k.g.clients), nil
 }
 
-func (k *each) echoed(int64, int64) int {
+func (k *each) echoed(_, now int64) int {
+	k.progress = now
 	k.free++
 	k.back++
 	return 0

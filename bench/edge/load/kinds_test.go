@@ -79,6 +79,32 @@ func TestWindowCountsItsOwnTime(t *testing.T) {
 }
 
 func TestUnansweredIsAnError(t *testing.T) {
-	require.NoError(t, (&Measured{}).complete())
-	require.ErrorIs(t, (&Measured{Unanswered: 1}).complete(), ErrStuck)
+	m := &Measured{Echoes: 1, Latency: newLatency()}
+	require.ErrorIs(t, m.complete(), ErrStuck, "no latency")
+	require.NoError(t, m.Latency.RecordValue(1000))
+	require.NoError(t, m.complete())
+	m.Unanswered = 1
+	require.ErrorIs(t, m.complete(), ErrStuck)
+}
+
+// A time in which nothing came back goes on until something has, or for lag.
+func TestWindowWaitsForAFigure(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	w := newWindow(0, Stretch{Measure: 100 * time.Millisecond})
+	turn := func(now int64) { require.NoError(t, w.turn(now)) }
+	turn(0)
+	turn(150 * ms)
+	require.False(t, w.ended)
+	require.Equal(t, 151*ms, w.next(), "not in the past")
+	w.echoed(120*ms, 160*ms)
+	turn(160 * ms)
+	require.True(t, w.ended)
+	require.Equal(t, 160*time.Millisecond, w.out.Elapsed)
+	require.NoError(t, w.out.complete())
+
+	w = newWindow(0, Stretch{Measure: 100 * time.Millisecond})
+	turn(0)
+	turn(100*ms + int64(lag))
+	require.True(t, w.ended)
+	require.ErrorIs(t, w.out.complete(), ErrStuck)
 }

@@ -9,18 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"runtime"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	quicgo "github.com/quic-go/quic-go"
-	"golang.org/x/sys/unix"
 
 	"strait/proto/wire"
-	"strait/quic/session"
 )
 
 // datagramHeader is what stands in front of a message in a QUIC datagram (WIRE.md
@@ -34,109 +29,59 @@ const streamBuffer = 4 << 10
 // goroutine a connection, because quic-go is made so. What that costs is the load
 // generator's, not the server's. Its methods are for one goroutine at a time.
 type QUIC struct {
-	transport *quicgo.Transport
+	dialer    *quicDialer // nil when closed
 	clients   []*quicClient
 	base      time.Time
-	size      int
-	datagrams bool
+	datagrams bool // how the messages of Saturate and Offer go
 
-	mu     sync.Mutex // guards window and play
-	window *window
-	play   func(at, now int64) int // how many messages follow an echo; nil between loads
+	load atomic.Pointer[quicLoad] // under way; nil: none
 
 	failed context.CancelCauseFunc
 	broken context.Context // ends with the first connection that is lost
 	wg     sync.WaitGroup
 }
 
+// quicClient is one connection with its control stream.
 type quicClient struct {
-	q      *QUIC
+	q      *QUIC // nil while the session opens
 	conn   *quicgo.Conn
 	stream *quicgo.Stream
 
-	mu      sync.Mutex // guards the rest, and writing
+	mu      sync.Mutex // guards the rest; nobody waits for the peer while he holds it
 	client  client     // numbers, and the times of what is on the way
-	out     []byte
-	touched int64 // when the last echo came, or the last message was sent anew
+	out     []byte     // what is to be written to the stream
+	writing bool       // a goroutine writes to the stream, and takes out along
+	packet  []byte     // the datagram that is being made
+	touched int64      // when the last echo came, or the last message was sent anew
+}
+
+// close ends the connection without waiting for the peer.
+func (c *quicClient) close() error {
+	_ = c.conn.CloseWithError(0, "") // it fails only if it has ended
+	return nil
 }
 
 // dialQUIC opens n connections to s, and sessions on them if it says Hello.
 func dialQUIC(ctx context.Context, s Server, n int) (*QUIC, error) {
-	conn, err := net.ListenUDP("udp4", nil)
+	d, err := newQUICDialer(s, n)
 	if err != nil {
 		return nil, err
 	}
-	q := &QUIC{transport: &quicgo.Transport{Conn: conn}, base: time.Now(), datagrams: s.QUIC == QUICDatagrams}
-	q.broken, q.failed = context.WithCancelCause(context.Background())
-	hello, err := hello(false)
+	open := func(ctx context.Context) (*quicClient, error) { return d.dial(ctx, false) }
+	clients, err := openAll(ctx, n, dialling, open, (*quicClient).close)
 	if err != nil {
-		return nil, errors.Join(err, q.Close())
+		return nil, errors.Join(err, d.close())
 	}
-	if !s.Hello {
-		hello = nil
-	}
-	for range n {
-		c, err := q.dial(ctx, s.Addr, hello)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("opening a session: %w", err), q.Close())
-		}
-		q.clients = append(q.clients, c)
-	}
+	q := &QUIC{dialer: d, clients: clients, base: time.Now(), datagrams: s.QUIC == QUICDatagrams}
+	q.broken, q.failed = context.WithCancelCause(context.Background())
 	for _, c := range q.clients {
+		c.q = q
 		q.wg.Go(c.readStream)
 		if q.datagrams {
 			q.wg.Go(c.readDatagrams)
 		}
 	}
 	return q, nil
-}
-
-func (q *QUIC) dial(ctx context.Context, addr string, hello []byte) (*quicClient, error) {
-	ctx, cancel := context.WithTimeout(ctx, opening)
-	defer cancel()
-	at, err := udpAddr(addr)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := q.transport.Dial(ctx, at, conf(), quicConf())
-	if err != nil {
-		return nil, err
-	}
-	c := &quicClient{q: q, conn: conn}
-	if c.stream, err = conn.OpenStreamSync(ctx); err != nil {
-		return nil, err
-	}
-	// A stream exists for the server with its first byte.
-	if hello == nil {
-		hello = wire.AppendFrame(nil, wire.Data, 0, make([]byte, MinSize))
-		c.client.waiting.push(0)
-		c.client.sent++
-	}
-	if _, err := c.stream.Write(hello); err != nil {
-		return nil, err
-	}
-	deadline, _ := ctx.Deadline()
-	if err := c.stream.SetReadDeadline(deadline); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, 1024)
-	for !c.client.opened && c.client.received == 0 {
-		n, err := c.stream.Read(buf)
-		if err != nil {
-			return nil, err
-		}
-		if err := c.client.feed(buf[:n], MinSize, func(int64) {}, c.pong); err != nil {
-			return nil, err
-		}
-	}
-	return c, c.stream.SetReadDeadline(time.Time{})
-}
-
-// quicConf is the gateway's own settings.
-func quicConf() *quicgo.Config {
-	c := session.QUICConfig()
-	c.MaxIdleTimeout, c.KeepAlivePeriod = time.Minute, 10*time.Second
-	return c
 }
 
 // Negotiated tells what the handshake of the first connection came to.
@@ -147,16 +92,25 @@ func (q *QUIC) Negotiated() Negotiated {
 
 // Close ends all connections.
 func (q *QUIC) Close() error {
-	q.failed(errClosed)
-	for _, c := range q.clients {
-		_ = c.conn.CloseWithError(0, "") // it fails only if it has ended
-	}
+	q.abort(errClosed)
 	q.wg.Wait()
-	q.clients = nil
-	return errors.Join(q.transport.Close(), q.transport.Conn.Close())
+	d := q.dialer
+	if d == nil {
+		return nil
+	}
+	q.dialer = nil
+	return d.close()
 }
 
 var errClosed = errors.New("closed")
+
+// abort ends all connections because of err, and with them whatever waits for one.
+func (q *QUIC) abort(err error) {
+	q.failed(err)
+	for _, c := range q.clients {
+		_ = c.close()
+	}
+}
 
 func (q *QUIC) now() int64 { return int64(time.Since(q.base)) }
 
@@ -167,27 +121,31 @@ func (q *QUIC) lose(err error) {
 	}
 }
 
-// pong answers a PING, whose payload is borrowed until return.
+// pong answers a PING, whose payload is borrowed until return. What it adds to out is
+// for the caller to write; c.mu is held once the session is open.
 func (c *quicClient) pong(payload []byte) error {
 	if len(payload) != 8 {
 		return fmt.Errorf("a PING of %d bytes", len(payload))
 	}
-	_, err := c.stream.Write(wire.AppendPong(nil, [8]byte(payload), 0))
-	return err
+	c.out = wire.AppendPong(c.out, [8]byte(payload), 0)
+	return nil
 }
 
-// readStream takes what comes on the control stream, until it ends.
+// readStream takes what comes on the control stream, until it ends. It never waits to
+// write: a server that echoes stops reading when nobody reads what it writes.
 func (c *quicClient) readStream() {
 	buf := make([]byte, streamBuffer)
 	for {
 		n, err := c.stream.Read(buf)
 		if n > 0 {
-			c.mu.Lock()
+			l := c.q.load.Load()
 			follow := 0
-			fed := c.client.feed(buf[:n], c.q.size, func(at int64) { follow += c.q.echoed(c, at) }, c.pong)
+			c.mu.Lock()
+			fed := c.client.feed(buf[:n], l.bytes(), func(at int64) { follow += c.echoed(l, at) }, c.pong)
 			if fed == nil && follow > 0 {
-				fed = c.send(follow, c.q.now())
+				fed = c.send(l, follow, c.q.now())
 			}
+			c.flush()
 			c.mu.Unlock()
 			if fed != nil {
 				c.q.lose(fed)
@@ -209,15 +167,19 @@ func (c *quicClient) readDatagrams() {
 			c.q.lose(err)
 			return
 		}
-		if len(b) != datagramHeader+c.q.size {
-			c.q.lose(errOutOfOrder)
+		l := c.q.load.Load()
+		if len(b) != datagramHeader+l.bytes() {
+			if l == nil {
+				continue // late: its load is over
+			}
+			c.q.lose(fmt.Errorf("%w: a datagram of %d bytes", errOutOfOrder, len(b)))
 			return
 		}
 		c.mu.Lock()
 		at, ok := c.client.pick(binary.LittleEndian.Uint64(b[datagramHeader:]))
 		if ok {
-			if n := c.q.echoed(c, at); n > 0 {
-				err = c.send(n, c.q.now())
+			if n := c.echoed(l, at); n > 0 {
+				err = c.send(l, n, c.q.now())
 			}
 		}
 		c.mu.Unlock()
@@ -229,228 +191,65 @@ func (c *quicClient) readDatagrams() {
 }
 
 // echoed counts an echo and returns how many messages follow it. c.mu is held.
-func (q *QUIC) echoed(c *quicClient, at int64) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.play == nil {
+func (c *quicClient) echoed(l *quicLoad, at int64) int {
+	if l == nil {
 		return 0
 	}
-	now := q.now()
+	now := c.q.now()
 	c.touched = now
-	return q.play(at, now)
+	return l.echoed(at, now)
 }
 
-// send sends n messages that count from at. c.mu is held.
-func (c *quicClient) send(n int, at int64) error {
-	if !c.q.datagrams {
-		c.out = c.out[:0]
+// send sends n messages of l that count from at. c.mu is held.
+func (c *quicClient) send(l *quicLoad, n int, at int64) error {
+	if !l.datagrams {
 		for range n {
-			c.out = c.client.message(c.out, c.q.size, at)
+			c.out = c.client.message(c.out, l.size, at)
 		}
-		_, err := c.stream.Write(c.out)
-		return err
+		c.flush()
+		return nil
 	}
 	for range n {
-		c.out = append(c.out[:0], 0x10, 0, byte(c.client.sent>>8), byte(c.client.sent))
-		c.out = append(c.out, make([]byte, c.q.size)...)
-		binary.LittleEndian.PutUint64(c.out[datagramHeader:], c.client.sent)
+		c.packet = append(c.packet[:0], 0x10, 0, byte(c.client.sent>>8), byte(c.client.sent))
+		c.packet = append(c.packet, make([]byte, l.size)...)
+		binary.LittleEndian.PutUint64(c.packet[datagramHeader:], c.client.sent)
 		c.client.sent++
 		c.client.waiting.push(at)
-		if err := c.conn.SendDatagram(c.out); err != nil {
+		if err := c.conn.SendDatagram(c.packet); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Saturate keeps ahead messages of size bytes on the way for each client.
-func (q *QUIC) Saturate(ctx context.Context, size, ahead int, s Stretch) (*Measured, error) {
-	w := q.begin(size, s, 1)
-	for _, c := range q.clients {
-		c.mu.Lock()
-		c.touched = q.now()
-		err := c.send(ahead, q.now())
-		c.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
+// atOnce is the most that is written to a stream without a goroutine that may wait.
+const atOnce = 4 << 10
+
+// flush writes out, by a goroutine where it would have to wait for credit. c.mu is held.
+func (c *quicClient) flush() {
+	switch {
+	case c.writing || len(c.out) == 0:
+	case len(c.out) <= atOnce && c.stream.TryWriteAll(c.out) == nil:
+		c.out = c.out[:0]
+	default:
+		c.writing = true
+		c.q.wg.Go(c.write)
 	}
-	err := q.until(ctx, w, func(int64) (int64, error) {
-		now := q.now()
-		for _, c := range q.clients {
-			c.mu.Lock()
-			var err error
-			if n := c.client.waiting.len(); q.datagrams && n > 0 && now-c.touched > int64(stalled) {
-				for range n {
-					c.client.forget()
-				}
-				c.touched = now
-				err = c.send(n, now)
-			}
-			c.mu.Unlock()
-			if err != nil {
-				return 0, err
-			}
-		}
-		return now + int64(stalled), nil
-	})
-	return q.end(w, err)
 }
 
-// Offer sends messages of size bytes at rate a second, as [Generator.Offer] does.
-func (q *QUIC) Offer(ctx context.Context, size int, rate float64, seed uint64, s Stretch) (*Measured, error) {
-	w := q.begin(size, s, 0)
-	t := newTimetable(q.now(), len(q.clients), rate, seed)
-	err := q.until(ctx, w, func(now int64) (int64, error) {
-		for {
-			i, at := t.next()
-			if at > now || at >= w.end {
-				return at, nil
-			}
-			c := q.clients[i]
-			c.mu.Lock()
-			err := c.send(1, at)
-			c.mu.Unlock()
-			if err != nil {
-				return 0, err
-			}
-			t.advance()
-		}
-	})
-	return q.end(w, err)
-}
-
-func (q *QUIC) begin(size int, s Stretch, follow int) *window {
-	runtime.GC()
-	w := newWindow(q.now(), s)
-	q.mu.Lock()
-	q.size, q.window = size, w
-	q.play = func(at, now int64) int {
-		w.echoed(at, now)
-		if w.ended {
-			return 0
-		}
-		return follow
-	}
-	q.mu.Unlock()
-	return w
-}
-
-// until calls due when it wants to be called, until the window has ended and what
-// was on the way came back or is late.
-func (q *QUIC) until(ctx context.Context, w *window, due func(now int64) (next int64, err error)) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return os.NewSyscallError("prctl", err)
-	}
-	defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0)
-	defer debug.SetGCPercent(debug.SetGCPercent(800))
+// write writes out until there is no more.
+func (c *quicClient) write() {
 	for {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if q.broken.Err() != nil {
-			return context.Cause(q.broken)
-		}
-		now := q.now()
-		q.mu.Lock()
-		err := w.turn(now)
-		ended := w.ended
-		q.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		if ended {
-			if q.open() == 0 || now > w.end+int64(lag) {
-				return nil
-			}
-			time.Sleep(time.Millisecond)
-			continue
-		}
-		next, err := due(now)
-		if err != nil {
-			return err
-		}
-		if wait := min(next, w.next(), now+int64(100*time.Millisecond)) - q.now(); wait > 0 {
-			ts := unix.NsecToTimespec(wait)
-			_ = unix.Nanosleep(&ts, nil) // interrupted: it looks again
-		}
-	}
-}
-
-// open is how many messages are on the way.
-func (q *QUIC) open() (n int) {
-	for _, c := range q.clients {
-		n += c.onTheWay()
-	}
-	return n
-}
-
-// end gives the result; datagrams that did not come back are lost, not an error.
-func (q *QUIC) end(w *window, err error) (*Measured, error) {
-	q.mu.Lock()
-	q.play = nil
-	q.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	w.out.Unanswered = q.open()
-	if !q.datagrams {
-		return w.out, w.out.complete()
-	}
-	for _, c := range q.clients {
 		c.mu.Lock()
-		for c.client.waiting.len() > 0 {
-			c.client.forget()
-		}
-		w.out.Lost += c.client.lost
-		c.client.lost = 0
+		b := c.out
+		c.out, c.writing = nil, len(b) > 0
 		c.mu.Unlock()
-	}
-	return w.out, nil
-}
-
-// Rest sends nothing for d.
-func (q *QUIC) Rest(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-q.broken.Done():
-		return context.Cause(q.broken)
-	}
-}
-
-// Each sends one message of size bytes on every session, on its stream, one after
-// the other.
-func (q *QUIC) Each(ctx context.Context, size, _ int) error {
-	modes := q.datagrams
-	q.datagrams = false
-	defer func() { q.datagrams = modes }()
-	q.begin(size, Stretch{Measure: time.Hour}, 0)
-	defer func() {
-		q.mu.Lock()
-		q.play = nil
-		q.mu.Unlock()
-	}()
-	for _, c := range q.clients {
-		c.mu.Lock()
-		err := c.send(1, q.now())
-		c.mu.Unlock()
-		for err == nil && c.onTheWay() > 0 {
-			err = q.Rest(ctx, time.Millisecond)
+		if len(b) == 0 {
+			return
 		}
-		if err != nil {
-			return err
+		if _, err := c.stream.Write(b); err != nil {
+			c.q.lose(err)
+			return
 		}
 	}
-	return nil
-}
-
-func (c *quicClient) onTheWay() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.client.waiting.len()
 }

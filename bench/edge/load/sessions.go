@@ -4,20 +4,36 @@ package load
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
 // Sessions opens new sessions, parallel at a time, for as long as s says. Each
-// does a full handshake, sends one message of MinSize, gets it back and is reset:
-// in TLS 1.3 only an answer proves that the server has finished the handshake,
-// too. An echo of what is measured is such a session; its latency is from connect
-// to answer.
-func Sessions(ctx context.Context, server Server, parallel int, s Stretch) (*Measured, error) {
-	d, err := newDialer(server)
+// does a full handshake, sends one message of MinSize on its stream, gets it back and
+// is ended without waiting: in TLS 1.3 only an answer proves that the server has
+// finished the handshake, too. With Datagrams its lane is bound as well. An echo of
+// what is measured is such a session; its latency is from connect to the last answer.
+func Sessions(ctx context.Context, server Server, parallel int, s Stretch) (out *Measured, err error) {
+	if server.QUIC == NoQUIC {
+		d, err := newDialer(server)
+		if err != nil {
+			return nil, err
+		}
+		open := func(ctx context.Context) (*client, error) { return d.dial(ctx, MinSize) }
+		return sessions(ctx, parallel, s, open, (*client).close)
+	}
+	d, err := newQUICDialer(server, parallel)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, d.close()) }()
+	open := func(ctx context.Context) (*quicClient, error) { return d.dial(ctx, true) }
+	return sessions(ctx, parallel, s, open, (*quicClient).close)
+}
+
+func sessions[C any](ctx context.Context, parallel int, s Stretch, open func(context.Context) (C, error), shut func(C) error) (*Measured, error) {
+	var err error
 	base := time.Now()
 	var mu sync.Mutex // guards w
 	w := newWindow(0, s)
@@ -35,16 +51,17 @@ func Sessions(ctx context.Context, server Server, parallel int, s Stretch) (*Mea
 				default:
 				}
 				at := int64(time.Since(base))
-				c, err := d.dial(ctx, MinSize)
+				c, err := open(ctx)
+				now := int64(time.Since(base))
 				if err == nil {
-					err = c.link.Close()
+					err = shut(c)
 				}
 				if err != nil {
 					cancel(err)
 					return
 				}
 				mu.Lock()
-				w.echoed(at, int64(time.Since(base)))
+				w.echoed(at, now)
 				mu.Unlock()
 			}
 		})
@@ -70,5 +87,5 @@ func Sessions(ctx context.Context, server Server, parallel int, s Stretch) (*Mea
 	if err != nil {
 		return nil, err
 	}
-	return w.out, nil
+	return w.out, w.out.complete()
 }

@@ -26,9 +26,18 @@ type Row struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
+// Point is where a table stands among those of a grid: the same load with other sizes
+// of messages and numbers of clients.
+type Point struct {
+	Load    string `json:"load"`
+	Size    int    `json:"size"` // bytes
+	Clients int    `json:"clients"`
+}
+
 // Table is one kind of load on all targets.
 type Table struct {
 	Title     string   `json:"title"`
+	Grid      *Point   `json:"grid,omitempty"` // nil: of none
 	Metrics   []Metric `json:"metrics"`
 	Targets   []string `json:"targets"`
 	Reference string   `json:"reference"` // one of Targets

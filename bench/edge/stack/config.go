@@ -14,6 +14,7 @@ type setup struct {
 	Dir      string // the proxy's own folder
 	Socket   string // the echo's path, or its address by UDP
 	Protocol Protocol
+	Retry    Retry
 	Cert     Certificate
 	Sessions int    // at least so many at a time
 	Module   string // nginx's stream module; empty if it is built in
@@ -108,7 +109,8 @@ func (s setup) haproxy() string {
 // drain is how long the gateway may take to end.
 const drain = 100 * time.Millisecond
 
-// strait renders the gateway's environment. Limits and times are its defaults.
+// strait renders the gateway's environment. Limits, times and what is not said about
+// Retry are its defaults.
 func (s setup) strait() []string {
 	lanes, overQUIC := "off", "off"
 	switch {
@@ -117,7 +119,7 @@ func (s setup) strait() []string {
 	case s.Protocol.OverQUIC():
 		overQUIC = s.Addr
 	}
-	return []string{
+	env := []string{
 		"STRAIT_TCP_ADDR=" + s.Addr,
 		"STRAIT_UDP_ADDR=" + lanes,
 		"STRAIT_QUIC_ADDR=" + overQUIC,
@@ -128,6 +130,10 @@ func (s setup) strait() []string {
 		"STRAIT_DRAIN_TIMEOUT=" + drain.String(),
 		"STRAIT_LOG_LEVEL=warn",
 	}
+	if s.Retry != "" {
+		env = append(env, "STRAIT_QUIC_RETRY="+string(s.Retry), "STRAIT_UDP_RETRY="+string(s.Retry))
+	}
+	return env
 }
 
 // environment returns the harness's environment without settings that were meant

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"strait/bench/edge/echo"
 )
 
 var example = setup{
@@ -61,7 +63,28 @@ func TestStraitEnvironment(t *testing.T) {
 	assert.NotContains(t, env, "STRAIT_SHARDS=7", "meant for another gateway")
 	assert.Contains(t, env, "STRAIT_TCP_ADDR=127.0.0.1:20001")
 	assert.Contains(t, env, "STRAIT_UPSTREAM=link+unix:///t/echo.sock")
+	assert.NotContains(t, strings.Join(env, " "), "RETRY", "the gateway's default")
 	assert.Equal(t, "STRAIT_LOG_LEVEL=debug", env[len(env)-1], "a target's own comes last and counts")
+}
+
+// Who is asked to prove its address is asked by the gateway and by the bare echo alike.
+func TestRetry(t *testing.T) {
+	s := example
+	s.Protocol, s.Retry = QUIC, RetryAlways
+	assert.Contains(t, s.strait(), "STRAIT_QUIC_ADDR=127.0.0.1:20001")
+	assert.Contains(t, s.strait(), "STRAIT_QUIC_RETRY=always")
+	bare := Target{Kind: Bare, Protocol: QUICStreams}
+	assert.Equal(t, echo.QUICRetry, bare.echo(RetryAlways))
+	assert.Equal(t, echo.QUIC, bare.echo(RetryOff))
+	assert.Equal(t, echo.QUIC, bare.echo(""))
+	assert.Equal(t, echo.Link, Target{Kind: Strait, Protocol: QUIC}.echo(RetryAlways))
+}
+
+func TestWhoHasSessions(t *testing.T) {
+	assert.True(t, Target{Kind: Nginx}.Sessions())
+	assert.True(t, Target{Kind: Strait, Protocol: UDP}.Sessions(), "beside its lanes")
+	assert.False(t, Target{Kind: Nginx, Protocol: UDP}.Sessions())
+	assert.True(t, Target{Kind: Bare, Protocol: QUIC}.Sessions())
 }
 
 func TestSessionsFitOpenFiles(t *testing.T) {

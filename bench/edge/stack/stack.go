@@ -21,13 +21,13 @@ import (
 
 // Config is what all stacks of a run have in common.
 type Config struct {
-	Cert     Certificate
-	Protocol Protocol // TLS if empty
+	Cert Certificate
 	// Echo is the command that runs [echo.Main] with the kind and the socket's path or
 	// address added as arguments.
 	Echo []string
 	// Sessions is how many each proxy has to take at a time.
 	Sessions int
+	Retry    Retry
 }
 
 // Stack is a running proxy with its echo.
@@ -39,7 +39,7 @@ type Stack struct {
 	// Echo is the process behind it; 0 where the proxy is the echo.
 	Echo int
 
-	protocol    Protocol
+	kind        echo.Kind
 	dir         string
 	proxy, echo *process
 }
@@ -55,14 +55,14 @@ func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &Stack{Target: target, dir: dir, protocol: c.Protocol}
+	s = &Stack{Target: target, dir: dir, kind: target.echo(c.Retry)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
 			s = nil
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, readiness)
+	ctx, cancel := context.WithTimeoutCause(ctx, readiness, fmt.Errorf("it took longer than %v", readiness))
 	defer cancel()
 	if s.Addr, err = freeAddr(); err != nil {
 		return s, err
@@ -76,7 +76,7 @@ func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
 		return s, nil
 	}
 	socket := filepath.Join(dir, "echo.sock")
-	if target.echo(c.Protocol) == echo.Datagram {
+	if s.kind == echo.Datagram {
 		if socket, err = freeAddr(); err != nil {
 			return s, err
 		}
@@ -86,7 +86,7 @@ func Start(ctx context.Context, target Target, c Config) (s *Stack, err error) {
 	}
 	cmd, err := command(target, setup{
 		Addr: s.Addr, Dir: dir, Socket: socket, Cert: c.Cert, Sessions: c.Sessions, Root: os.Geteuid() == 0,
-		Protocol: c.Protocol,
+		Protocol: target.Protocol, Retry: c.Retry,
 	})
 	if err != nil {
 		return s, err
@@ -103,7 +103,7 @@ func (s *Stack) startEcho(ctx context.Context, command []string, socket string) 
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(command[0], append(append([]string(nil), command[1:]...), string(s.Target.echo(s.protocol)), socket)...)
+	cmd := exec.Command(command[0], append(append([]string(nil), command[1:]...), string(s.kind), socket)...)
 	cmd.Stdout = w
 	s.echo, err = start("echo", cmd, filepath.Join(s.dir, "echo.log"))
 	if err := errors.Join(err, w.Close()); err != nil {
@@ -114,6 +114,9 @@ func (s *Stack) startEcho(ctx context.Context, command []string, socket string) 
 	defer stop()
 	line := bufio.NewScanner(r)
 	if !line.Scan() || line.Text() != echo.Ready {
+		if ctx.Err() != nil {
+			return fmt.Errorf("the echo was not ready: %w", context.Cause(ctx))
+		}
 		return s.echo.explain(fmt.Errorf("it did not say %q but %q (%v)", echo.Ready, line.Text(), line.Err()))
 	}
 	return nil
@@ -180,7 +183,7 @@ func (s *Stack) await(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return s.proxy.explain(fmt.Errorf("not ready after %v: %w", readiness, context.Cause(ctx)))
+			return s.proxy.explain(fmt.Errorf("not ready: %w", context.Cause(ctx)))
 		case <-tick.C:
 		}
 	}
@@ -189,7 +192,7 @@ func (s *Stack) await(ctx context.Context) error {
 // answers reports as an error why the proxy does not take clients yet.
 func (s *Stack) answers(ctx context.Context) error {
 	var nd net.Dialer
-	if s.protocol != UDP || s.Target.Kind == Strait {
+	if s.Target.Protocol != UDP || s.Target.Kind == Strait {
 		conn, err := nd.DialContext(ctx, "tcp", s.Addr)
 		if err != nil {
 			return err

@@ -42,8 +42,32 @@ const (
 // Protocols lists them.
 var Protocols = []Protocol{TLS, UDP, QUIC, QUICStreams}
 
+// Title names what players of the gateway speak, for people.
+func (p Protocol) Title() string {
+	switch p {
+	case UDP:
+		return "sealed UDP"
+	case QUIC:
+		return "QUIC datagrams"
+	case QUICStreams:
+		return "QUIC stream"
+	}
+	return "TLS over TCP"
+}
+
 // OverQUIC reports whether clients connect by QUIC.
 func (p Protocol) OverQUIC() bool { return p == QUIC || p == QUICStreams }
+
+// Retry says whether a client has to prove its address before a server of datagrams
+// works for it.
+type Retry string
+
+// The values. Empty is the gateway's default, which asks under load; the bare echo then
+// never does.
+const (
+	RetryOff    Retry = "off"
+	RetryAlways Retry = "always"
+)
 
 // Kinds are the targets that speak the protocol.
 func (p Protocol) Kinds() []Kind {
@@ -56,24 +80,30 @@ func (p Protocol) Kinds() []Kind {
 	return []Kind{Nginx, Strait, HAProxy}
 }
 
-// Target is one proxy under comparison.
+// Target is one proxy under comparison, by one protocol.
 type Target struct {
-	Name   string // in the report
-	Kind   Kind
-	Binary string   // the program's path
-	Env    []string // NAME=value, added to the environment; Strait only
+	Name     string // in the report
+	Kind     Kind
+	Protocol Protocol // TLS if empty
+	Binary   string   // the program's path
+	Env      []string // NAME=value, added to the environment; Strait only
 }
 
 // Hello reports whether clients speak frames to it rather than through it.
 func (t Target) Hello() bool { return t.Kind == Strait }
 
-func (t Target) echo(p Protocol) echo.Kind {
+// Sessions reports whether clients open sessions, by handshakes.
+func (t Target) Sessions() bool { return t.Kind == Strait || t.Protocol != UDP }
+
+func (t Target) echo(r Retry) echo.Kind {
 	switch {
 	case t.Kind == Strait:
 		return echo.Link
-	case p == UDP:
+	case t.Protocol == UDP:
 		return echo.Datagram
-	case p.OverQUIC():
+	case t.Protocol.OverQUIC() && r == RetryAlways:
+		return echo.QUICRetry
+	case t.Protocol.OverQUIC():
 		return echo.QUIC
 	}
 	return echo.Stream

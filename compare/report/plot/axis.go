@@ -25,6 +25,8 @@ type Axis struct {
 	Scale Scale
 	// Min and Max are the least range shown; the values widen it.
 	Min, Max float64
+	// Marks are the values that are labelled; none: round ones.
+	Marks []float64
 }
 
 // most is the share at which an axis of Nines ends.
@@ -94,6 +96,12 @@ func clamp(v float64) float64 { return min(max(v, 0), 1) }
 func (s span) ticks() []tick {
 	var out []tick
 	add := func(v float64, text string) { out = append(out, tick{s.place(v), text}) }
+	if s.Marks != nil {
+		for _, v := range s.Marks {
+			add(v, short(v))
+		}
+		return out
+	}
 	switch s.Scale {
 	case Nines:
 		for _, v := range []float64{0, 0.5, 0.9, 0.99, 0.999} {

@@ -44,7 +44,7 @@ func (b *Bars) SVG() string {
 	}
 	for i, bar := range b.Bars {
 		y := float64(top + row*i)
-		p.text(names-8, y+17, "end", "value", bar.Name)
+		p.text(names-8, y+17, "end", "value", cut(bar.Name))
 		fmt.Fprintf(&p.b, `<g class="series" data-series="%s"><title>%s</title>`, esc(bar.Name), esc(bar.Name+": "+bar.Text))
 		if math.IsNaN(bar.Value) {
 			p.text(names+4, y+17, "", "", "not measured")
@@ -64,4 +64,13 @@ func (b *Bars) SVG() string {
 	p.path("axis", fmt.Sprintf("M%d %dV%s", names, top, num(bottomAt)))
 	p.text(names+w/2, bottomAt+bottom-7, "middle", "", b.X.Name)
 	return p.end()
+}
+
+// cut shortens a name to what has room beside a bar.
+func cut(name string) string {
+	const room = 16
+	if r := []rune(name); len(r) > room {
+		return string(r[:room-1]) + "…"
+	}
+	return name
 }

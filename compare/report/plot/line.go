@@ -15,6 +15,7 @@ type Curve struct {
 	// Look is the series' number: the same thing looks the same in all pictures.
 	Look   int
 	Points []Point // in order of X; NaN in Y interrupts
+	Marked bool    // each point has a marker; else two are enough to tell the series
 }
 
 // Shade marks a part of the X axis.
@@ -38,6 +39,8 @@ const (
 	lineWidth, lineHeight = 380, 270
 	left, right           = 50, 12
 	top, bottom           = 32, 40
+	// charWidth is about that of a figure.
+	charWidth = 6.6
 )
 
 // SVG draws.
@@ -66,7 +69,11 @@ func (l *Line) SVG() string {
 	for _, t := range sx.ticks() {
 		at := left + w*t.at
 		p.path("grid", fmt.Sprintf("M%s %dV%s", num(at), top, num(top+h)))
-		p.text(at, top+h+15, "middle", "", t.text)
+		if at+charWidth/2*float64(len(t.text)) > lineWidth {
+			p.text(lineWidth-1, top+h+15, "end", "", t.text)
+		} else {
+			p.text(at, top+h+15, "middle", "", t.text)
+		}
 	}
 	p.path("axis", fmt.Sprintf("M%d %dV%sH%s", left, top, num(top+h), num(left+w)))
 	p.text(left+w/2, lineHeight-7, "middle", "", l.X.Name)
@@ -85,8 +92,8 @@ func (l *Line) SVG() string {
 	return p.end()
 }
 
-// draw adds a curve with two markers, at places of its own so that markers of curves
-// that run together do not cover each other.
+// draw adds a curve with its markers. Two are at places of its own, so that markers of
+// curves that run together do not cover each other.
 func (c *Curve) draw(p *picture, x, y func(float64) float64, nth, of int) {
 	look := c.Look % Series
 	fmt.Fprintf(&p.b, `<g class="series" data-series="%s"><title>%s</title>`, esc(c.Name), esc(c.Name))
@@ -105,6 +112,13 @@ func (c *Curve) draw(p *picture, x, y func(float64) float64, nth, of int) {
 	}
 	if len(drawn) > 0 {
 		p.path(fmt.Sprintf("curve s%d", look), d.String())
+		if c.Marked {
+			for _, m := range drawn {
+				p.b.WriteString(marker(look, m.X, m.Y))
+			}
+			p.b.WriteString("</g>")
+			return
+		}
 		for _, share := range []float64{0.15, 0.6} {
 			i := int((share + 0.3*float64(nth)/float64(max(of, 1))) * float64(len(drawn)))
 			m := drawn[min(i, len(drawn)-1)]

@@ -127,6 +127,23 @@ func TestBars(t *testing.T) {
 	assert.Contains(t, text, "not measured")
 }
 
+func TestMarks(t *testing.T) {
+	l := &plot.Line{ID: "x", X: plot.Axis{Scale: plot.Log, Marks: []float64{64, 256, 1024}}, Curves: []plot.Curve{{Name: "a", Marked: true, Points: []plot.Point{{64, 1}, {256, 2}, {1024, 3}}}}}
+	svg := l.SVG()
+	text := wellFormed(t, svg)
+	assert.Contains(t, text, "|64|256|1024|")
+	assert.NotContains(t, text, "|100|")
+	assert.Equal(t, 3, strings.Count(svg, "<circle"))
+	assert.Contains(t, svg, `x="379" y="245" text-anchor="end">1024`, "no label sticks out")
+}
+
+func TestLongNamesAreCut(t *testing.T) {
+	b := &plot.Bars{ID: "b", Bars: []plot.Bar{{Name: "strait STRAIT_TCP_LOOP=off", Value: 1, Text: "1"}}}
+	text := wellFormed(t, b.SVG())
+	assert.Contains(t, text, "|strait STRAIT_T…|")
+	assert.Contains(t, text, "|strait STRAIT_TCP_LOOP=off: 1|")
+}
+
 func TestHeat(t *testing.T) {
 	h := &plot.Heat{ID: "h", Title: "T", Columns: []string{"a", "b"}, Legend: [plot.Steps]string{"good", 4: "bad"},
 		Rows: []plot.HeatRow{{Name: "lan", Cells: []plot.HeatCell{{Step: 0, Text: "12", Mark: "★", Label: "a in lan"}, {Step: -1, Text: "fails"}}}, {Name: "4g", Cells: []plot.HeatCell{{Step: 99, Text: "9"}, {}}}}}
