@@ -1,8 +1,6 @@
 package backend
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"strait/internal/direct"
+	"strait/internal/frames"
 	"strait/proto/batch"
 	"strait/proto/straitv1"
 )
@@ -24,9 +23,6 @@ const (
 	openTimeout = 10 * time.Second
 	// lingering is how long a gateway may take to read what is written last.
 	lingering = time.Second
-	// readBuffer is how much one system call reads at most, and the longest batch
-	// that is not copied.
-	readBuffer = 64 << 10
 )
 
 // stream is one connection of a gateway.
@@ -38,7 +34,7 @@ type stream struct {
 	gone   chan struct{} // closed when the connection is of no use any more
 
 	// Owned by the reader.
-	in       frames
+	in       *frames.Reader
 	events   batch.GatewayReader
 	batches  uint64
 	sessions map[uint64]*Session
@@ -51,7 +47,7 @@ type stream struct {
 func newStream(srv *Server, conn net.Conn) *stream {
 	return &stream{
 		server: srv, conn: conn, out: newOutbox(srv.config.BufferBytes), gone: make(chan struct{}),
-		in:       frames{in: bufio.NewReaderSize(direct.Reader(conn), readBuffer)},
+		in:       frames.NewReader(direct.Reader(conn)),
 		socket:   direct.Socket(conn),
 		sessions: make(map[uint64]*Session),
 	}
@@ -120,7 +116,7 @@ func (st *stream) read() error {
 		if st.server.ctx.Err() != nil {
 			return nil
 		}
-		b, err := st.in.next()
+		b, err := st.in.Next()
 		if err != nil {
 			return err
 		}
@@ -141,7 +137,7 @@ func (st *stream) open() error {
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = st.conn.SetReadDeadline(time.Unix(1, 0)) })
-	b, err := st.in.next()
+	b, err := st.in.Next()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -265,48 +261,4 @@ func (st *stream) hello(draining bool) error {
 	b, err = batch.AppendLogicHello(b, h)
 	st.out.end(b)
 	return err
-}
-
-// frames reads batches off a byte stream. What it allocates grows with what has
-// arrived, not with what a length promises.
-type frames struct {
-	in   *bufio.Reader
-	lent int          // bytes at the front of in that the last batch takes
-	long bytes.Buffer // a batch that in has no room for
-}
-
-// next returns the next batch, borrowed until the next call; io.EOF when the
-// stream ended between two batches.
-func (f *frames) next() ([]byte, error) {
-	_, _ = f.in.Discard(f.lent) // it was all there
-	f.lent = 0
-	head, err := f.in.Peek(batch.LengthLen)
-	if err != nil {
-		if len(head) > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	length, err := batch.ParseLength([batch.LengthLen]byte(head))
-	if err != nil {
-		return nil, err
-	}
-	_, _ = f.in.Discard(batch.LengthLen)
-	n := int(length)
-	var b []byte
-	if n <= f.in.Size() {
-		b, err = f.in.Peek(n)
-		f.lent = len(b)
-	} else {
-		if f.long.Cap() > keepBuffer {
-			f.long = bytes.Buffer{}
-		}
-		f.long.Reset()
-		_, err = io.CopyN(&f.long, f.in, int64(n))
-		b = f.long.Bytes()
-	}
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return b, err
 }

@@ -13,16 +13,16 @@ import (
 func TestBackends(t *testing.T) {
 	for given, want := range map[string]configs.Backends{
 		"echo":                      nil,
-		"link://logic:7900":         {{Scheme: "link", Network: "tcp", Address: "logic:7900"}},
-		"LINK://Logic:07900":        {{Scheme: "link", Network: "tcp", Address: "logic:7900"}},
-		"link://10.0.0.1:https":     {{Scheme: "link", Network: "tcp", Address: "10.0.0.1:443"}},
-		"link+tls://[::1]:1":        {{Scheme: "link+tls", Network: "tcp", Address: "[::1]:1", TLS: true}},
-		"link+unix:///run/a@b.sock": {{Scheme: "link+unix", Network: "unix", Address: "/run/a@b.sock"}},
-		"grpc://logic:7900":         {{Scheme: "grpc", Network: "tcp", Address: "logic:7900"}},
-		"grpcs://logic:7900":        {{Scheme: "grpcs", Network: "tcp", Address: "logic:7900", TLS: true}},
-		"grpc+unix:///run/l.sock":   {{Scheme: "grpc+unix", Network: "unix", Address: "/run/l.sock"}},
+		"link://logic:7900":         {{Scheme: "link", Network: "tcp", Host: "logic", Port: 7900}},
+		"LINK://Logic:07900":        {{Scheme: "link", Network: "tcp", Host: "logic", Port: 7900}},
+		"link://10.0.0.1:https":     {{Scheme: "link", Network: "tcp", Host: "10.0.0.1", Port: 443}},
+		"link+tls://[::1]:1":        {{Scheme: "link+tls", Network: "tcp", Host: "::1", Port: 1, Secure: true}},
+		"link+unix:///run/a@b.sock": {{Scheme: "link+unix", Network: "unix", Path: "/run/a@b.sock"}},
+		"grpc://logic:7900":         {{Scheme: "grpc", Network: "tcp", Host: "logic", Port: 7900}},
+		"grpcs://logic:7900":        {{Scheme: "grpcs", Network: "tcp", Host: "logic", Port: 7900, Secure: true}},
+		"grpc+unix:///run/l.sock":   {{Scheme: "grpc+unix", Network: "unix", Path: "/run/l.sock"}},
 		" link://a:1 , link+tls://a:1,link+unix:///a": {
-			{Scheme: "link", Network: "tcp", Address: "a:1"}, {Scheme: "link+tls", Network: "tcp", Address: "a:1", TLS: true}, {Scheme: "link+unix", Network: "unix", Address: "/a"},
+			{Scheme: "link", Network: "tcp", Host: "a", Port: 1}, {Scheme: "link+tls", Network: "tcp", Host: "a", Port: 1, Secure: true}, {Scheme: "link+unix", Network: "unix", Path: "/a"},
 		},
 	} {
 		var bs configs.Backends
@@ -34,8 +34,6 @@ func TestBackends(t *testing.T) {
 		require.NoError(t, again.UnmarshalText([]byte(bs.String())))
 		assert.Equal(t, bs, again, "what is printed can be given")
 	}
-	assert.Equal(t, "::1", configs.Backend{Network: "tcp", Address: "[::1]:1"}.Host())
-	assert.Empty(t, configs.Backend{Network: "unix", Address: "/a:1"}.Host())
 
 	for bad, says := range map[string]string{
 		"logic:7900":                               "the scheme is missing, as in link://host:port",

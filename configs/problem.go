@@ -3,6 +3,8 @@ package configs
 import (
 	"fmt"
 	"strings"
+
+	"strait/upstream/endpoint"
 )
 
 // Problem is one thing wrong with the environment.
@@ -76,13 +78,7 @@ func shown(value string) string {
 	if holdsPEM(value) {
 		return fmt.Sprintf("(%d bytes, hidden)", len(value))
 	}
-	if at := strings.LastIndexByte(value, '@'); at >= 0 {
-		from := 0
-		if i := strings.Index(value, "://"); i >= 0 && i < at {
-			from = i + len("://")
-		}
-		value = value[:from] + "***" + value[at:]
-	}
+	value = endpoint.Masked(value)
 	if len(value) > maxShown {
 		value = strings.ToValidUTF8(value[:maxShown], "") + "…"
 	}

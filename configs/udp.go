@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"strait/internal/hostport"
 )
 
 // UDP is the sealed UDP lanes of sessions on TLS/TCP. Sizes are in bytes.
@@ -33,7 +35,7 @@ type Advertise string
 
 // UnmarshalText takes host:port, [ipv6]:port and :port.
 func (a *Advertise) UnmarshalText(text []byte) error {
-	_, port, err := splitHostPort(string(text))
+	_, port, err := hostport.Split(string(text))
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,7 @@
 //  1. AppendLength reserves the four bytes of the length; gRPC needs none.
 //  2. Any number of Append calls, each of which adds one field of the batch. A
 //     batch is nothing but these fields in a row, so there is no end to write.
-//  3. PutLength fills the length in. The writer sees to MaxBatch: SizeMessage
-//     tells beforehand what AppendMessage will add.
+//  3. PutLength fills the length in. The writer sees to MaxBatch.
 //
 // Receiving:
 //

@@ -25,17 +25,6 @@ func AppendMessage(dst []byte, session uint64, channel uint8, unreliable bool, s
 	return appendNumber(dst, messageSequence, uint64(seq))
 }
 
-// SizeMessage is the number of bytes that AppendMessage appends for a payload
-// of payloadLen bytes.
-func SizeMessage(session uint64, channel uint8, unreliable bool, seq uint16, payloadLen int) int {
-	if !unreliable {
-		seq = 0
-	}
-	body := sizeBody(channel, unreliable, seq, payloadLen)
-	event := sizeNumber(session) + sizeHead(body) + body
-	return sizeHead(event) + event
-}
-
 func sizeBody(channel uint8, unreliable bool, seq uint16, payloadLen int) int {
 	return sizeNumber(uint64(channel)) + sizeNumber(deliveryNumber(unreliable)) +
 		sizeData(payloadLen) + sizeNumber(uint64(seq))

@@ -23,6 +23,7 @@ import (
 	"strait/proto/straitv1"
 	"strait/transport"
 	"strait/upstream"
+	"strait/upstream/endpoint"
 	"strait/upstream/grpc"
 	"strait/upstream/link"
 	"strait/upstream/remote"
@@ -49,7 +50,7 @@ func init() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(0)
 		}()
-		if scheme == grpc.SchemeUnix {
+		if scheme == endpoint.GRPC.Unix {
 			s := gogrpc.NewServer(gogrpc.ForceServerCodecV2(plain{}))
 			s.RegisterService(&description, logicFunc(serveGRPC))
 			err = s.Serve(l)
@@ -233,8 +234,8 @@ var carriers = []struct {
 	name, scheme string
 	carrier      remote.Carrier
 }{
-	{"link", link.SchemeUnix, link.Carrier{}},
-	{"grpc", grpc.SchemeUnix, grpc.Carrier{}},
+	{"link", endpoint.Link.Unix, link.Carrier{}},
+	{"grpc", endpoint.GRPC.Unix, grpc.Carrier{}},
 }
 
 // now is the monotonic clock in nanoseconds.
@@ -285,7 +286,7 @@ func BenchmarkPaced(b *testing.B) {
 }
 
 func paced(b *testing.B, c remote.Carrier, url string, r rate) {
-	e, err := c.Parse(url)
+	e, err := endpoint.Parse(url, c.Schemes())
 	require.NoError(b, err)
 	s, err := c.Dial(b.Context(), e, e.Path, nil)
 	require.NoError(b, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"strait/upstream/endpoint"
 	"strait/upstream/remote"
 )
 
@@ -23,15 +24,12 @@ type Carrier struct{}
 var _ remote.Carrier = Carrier{}
 
 // Schemes implements [remote.Carrier].
-func (Carrier) Schemes() []string { return Schemes() }
-
-// Parse implements [remote.Carrier].
-func (Carrier) Parse(url string) (remote.Endpoint, error) { return schemes.Parse(url) }
+func (Carrier) Schemes() endpoint.Schemes { return endpoint.GRPC }
 
 // Dial implements [remote.Carrier]. A server that can be reached is refused with a
 // *[HealthError] where it says that it does not serve, and a *[MissingError] where it
 // has no game logic.
-func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {
+func (Carrier) Dial(ctx context.Context, e endpoint.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {
 	c, err := connect(ctx, e, address, conf)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"strait/proto/batch"
-	"strait/upstream/remote"
+	"strait/upstream/endpoint"
 )
 
 // maxHeaders bounds what a server may send in front of a stream and behind it, in
@@ -31,7 +31,7 @@ type connection struct {
 
 // connect connects to address and authenticates it where the endpoint is Secure.
 // gRPC is given the connection when it first wants one, and never another.
-func connect(ctx context.Context, e remote.Endpoint, address string, conf *tls.Config) (*connection, error) {
+func connect(ctx context.Context, e endpoint.Endpoint, address string, conf *tls.Config) (*connection, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, e.Network, address)
 	if err != nil {

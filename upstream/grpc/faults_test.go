@@ -21,6 +21,7 @@ import (
 	"strait/proto/batch"
 	"strait/proto/straitv1"
 	"strait/upstream"
+	"strait/upstream/endpoint"
 	"strait/upstream/grpc"
 	"strait/upstream/remote"
 	"strait/upstream/upstreamtest"
@@ -186,7 +187,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	defer l.Close()
 	c := grpc.Carrier{}
 	for _, url := range []string{url, "grpcs" + url[len("grpc"):]} {
-		e, err := c.Parse(url)
+		e, err := endpoint.Parse(url, endpoint.GRPC)
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		_, err = c.Dial(ctx, e, l.Addr().String(), nil) // nothing is ever answered
@@ -201,7 +202,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}))
-	e, err := c.Parse(url)
+	e, err := endpoint.Parse(url, endpoint.GRPC)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -251,7 +252,7 @@ func TestBackendIsVerified(t *testing.T) {
 	require.NoError(t, err)
 	try := func(address, port, host string, conf *tls.Config) error {
 		c := grpc.Carrier{}
-		e, err := c.Parse("grpcs://" + net.JoinHostPort(host, port))
+		e, err := endpoint.Parse("grpcs://"+net.JoinHostPort(host, port), endpoint.GRPC)
 		require.NoError(t, err)
 		s, err := c.Dial(t.Context(), e, address, conf)
 		if err == nil {

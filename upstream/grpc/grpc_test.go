@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"strait/proto/batch"
+	"strait/upstream/endpoint"
 	"strait/upstream/grpc"
 	"strait/upstream/remote"
 	"strait/upstream/upstreamtest"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func dial(t testing.TB, url string) (remote.Stream, error) {
 	t.Helper()
 	c := grpc.Carrier{}
-	e, err := c.Parse(url)
+	e, err := endpoint.Parse(url, endpoint.GRPC)
 	require.NoError(t, err)
 	address := e.Path
 	if e.Network == "tcp" {

@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"strait/upstream/endpoint"
 )
 
 // check asks the health service of the server; service is empty for the server as a
@@ -36,7 +38,7 @@ func (c *connection) check(ctx context.Context, service string) error {
 // form is how the connection speaks, and the scheme for it.
 func (c *connection) form() string {
 	if c.secure {
-		return "over TLS (" + SchemeTLS + ")"
+		return "over TLS (" + endpoint.GRPC.TLS + ")"
 	}
-	return "without TLS (for TLS the scheme is " + SchemeTLS + ")"
+	return "without TLS (for TLS the scheme is " + endpoint.GRPC.TLS + ")"
 }

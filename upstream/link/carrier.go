@@ -1,18 +1,16 @@
 package link
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"syscall"
 
 	"strait/internal/direct"
+	"strait/internal/frames"
 	"strait/proto/batch"
+	"strait/upstream/endpoint"
 	"strait/upstream/remote"
 )
 
@@ -22,13 +20,10 @@ type Carrier struct{}
 var _ remote.Carrier = Carrier{}
 
 // Schemes implements [remote.Carrier].
-func (Carrier) Schemes() []string { return Schemes() }
-
-// Parse implements [remote.Carrier].
-func (Carrier) Parse(url string) (remote.Endpoint, error) { return schemes.Parse(url) }
+func (Carrier) Schemes() endpoint.Schemes { return endpoint.Link }
 
 // Dial implements [remote.Carrier].
-func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {
+func (Carrier) Dial(ctx context.Context, e endpoint.Endpoint, address string, conf *tls.Config) (remote.Stream, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, e.Network, address)
 	if err != nil {
@@ -54,10 +49,6 @@ func (Carrier) Dial(ctx context.Context, e remote.Endpoint, address string, conf
 	return newStream(secured, raw), nil
 }
 
-// readBuffer is how much one system call reads at most, and the longest batch that
-// is not copied.
-const readBuffer = 64 << 10
-
 // stream is one connection. conn is what batches go through, raw what it is on.
 type stream struct {
 	conn interface {
@@ -67,15 +58,11 @@ type stream struct {
 	raw net.Conn
 	// socket is where batches can be written without waiting; nil over TLS.
 	socket syscall.RawConn
-
-	// Owned by the reader.
-	in   *bufio.Reader
-	lent int          // bytes at the front of in that the last batch takes
-	long bytes.Buffer // a batch that in has no room for
+	in     *frames.Reader // owned by the reader
 }
 
 func newStream(conn, raw net.Conn) *stream {
-	s := &stream{raw: raw, socket: direct.Socket(conn), in: bufio.NewReaderSize(direct.Reader(conn), readBuffer)}
+	s := &stream{raw: raw, socket: direct.Socket(conn), in: frames.NewReader(direct.Reader(conn))}
 	s.conn = conn.(interface {
 		net.Conn
 		CloseWrite() error
@@ -103,53 +90,8 @@ func (s *stream) WriteRest(b []byte) error {
 	return err
 }
 
-// Read implements [remote.Stream]. What it allocates grows with what has arrived,
-// not with what a length promises.
-func (s *stream) Read() ([]byte, error) {
-	_, _ = s.in.Discard(s.lent) // it was all there
-	s.lent = 0
-	head, err := s.in.Peek(batch.LengthLen)
-	if err != nil {
-		if len(head) > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	length, err := batch.ParseLength([batch.LengthLen]byte(head))
-	if err != nil {
-		return nil, err
-	}
-	_, _ = s.in.Discard(batch.LengthLen)
-	n := int(length)
-	if n <= s.in.Size() {
-		b, err := s.in.Peek(n)
-		if err != nil {
-			return nil, cut(err)
-		}
-		s.lent = n
-		return b, nil
-	}
-	s.long.Reset()
-	if _, err := io.CopyN(&s.long, s.in, int64(n)); err != nil {
-		return nil, cut(err)
-	}
-	b := s.long.Bytes()
-	if s.long.Cap() > keepLong {
-		s.long = bytes.Buffer{}
-	}
-	return b, nil
-}
-
-// keepLong is up to what size the buffer for long batches is kept.
-const keepLong = 1 << 20
-
-// cut is the error for a batch that ended early.
-func cut(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
+// Read implements [remote.Stream].
+func (s *stream) Read() ([]byte, error) { return s.in.Next() }
 
 // CloseWrite implements [remote.Stream].
 func (s *stream) CloseWrite() error { return s.conn.CloseWrite() }

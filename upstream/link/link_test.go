@@ -12,13 +12,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"strait/backend"
 	"strait/proto/batch"
 	"strait/upstream"
+	"strait/upstream/endpoint"
 	"strait/upstream/link"
 	"strait/upstream/remote"
 	"strait/upstream/upstreamtest"
@@ -26,48 +26,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestValidate(t *testing.T) {
-	for _, url := range []string{
-		"link://127.0.0.1:9000", "link://game.internal:1", "link://[::1]:65535", "link+tls://game:9000",
-		"link+unix:///run/game.sock", "link://game:9000/",
-	} {
-		assert.NoError(t, link.Validate(url), url)
-	}
-	for url, say := range map[string]string{
-		"":                             "the scheme must be one of link, link+tls, link+unix",
-		"game:9000":                    "the scheme must be",
-		"grpc://game:9000":             "the scheme must be",
-		"link:game:9000":               "nothing but link://host:port",
-		"link://game":                  "a host and a port, as in link://host:port",
-		"link://:9000":                 "a host and a port",
-		"link+tls://game":              "as in link+tls://host:port",
-		"link://game:0":                "1 to 65535",
-		"link://game:70000":            "1 to 65535",
-		"link://game:http":             "link://host:port",
-		"link://game:9000/path":        "there must be no path",
-		"link://user@game:9000":        "nothing but",
-		"link://game:9000?a=b":         "nothing but",
-		"link+unix://run/game.sock":    "must be absolute, as in link+unix:///run/game.sock",
-		"link+unix:///":                "must be absolute",
-		"link://game:9000\x7f":         "link://host:port",
-		"link+unix:///run/game.sock#a": "nothing but link+unix:///path",
-	} {
-		err := link.Validate(url)
-		var refused *remote.URLError
-		if assert.ErrorAs(t, err, &refused, url) {
-			assert.Equal(t, url, refused.URL)
-			assert.ErrorContains(t, err, say, url)
-		}
-	}
-}
-
 // pair is a stream of the carrier and the connection at its other end.
 func pair(t *testing.T) (remote.Stream, net.Conn) {
 	t.Helper()
 	l := tcpListener(t)
 	defer l.Close()
 	c := link.Carrier{}
-	e, err := c.Parse("link://" + l.Addr().String())
+	e, err := endpoint.Parse("link://"+l.Addr().String(), endpoint.Link)
 	require.NoError(t, err)
 	s, err := c.Dial(t.Context(), e, l.Addr().String(), nil)
 	require.NoError(t, err)
@@ -192,7 +157,7 @@ func TestBackendIsVerified(t *testing.T) {
 	require.NoError(t, err)
 	dial := func(host string, conf *tls.Config) error {
 		c := link.Carrier{}
-		e, err := c.Parse("link+tls://" + net.JoinHostPort(host, port))
+		e, err := endpoint.Parse("link+tls://"+net.JoinHostPort(host, port), endpoint.Link)
 		require.NoError(t, err)
 		s, err := c.Dial(t.Context(), e, l.Addr().String(), conf)
 		if err == nil {
@@ -213,7 +178,7 @@ func TestDialEndsWithItsContext(t *testing.T) {
 	l := tcpListener(t)
 	defer l.Close()
 	c := link.Carrier{}
-	e, err := c.Parse("link+tls://" + l.Addr().String())
+	e, err := endpoint.Parse("link+tls://"+l.Addr().String(), endpoint.Link)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()

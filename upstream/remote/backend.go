@@ -8,12 +8,15 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"strait/upstream/endpoint"
 )
 
 // backend is one configured entry.
 type backend struct {
 	// Static.
-	endpoint Endpoint
+	endpoint endpoint.Endpoint
+	url      string // the endpoint's, its name to people
 	carrier  Carrier
 	seed     uint64 // its weight in the rendezvous
 	lines    []*line

@@ -5,32 +5,21 @@ import (
 	"crypto/tls"
 
 	"strait/proto/batch"
+	"strait/upstream/endpoint"
 )
 
 // Headroom is the number of bytes in front of each batch that the carrier may
 // overwrite, for a length or another prefix.
 const Headroom = batch.LengthLen
 
-// Endpoint is one backend as configured.
-type Endpoint struct {
-	URL     string // as configured
-	Network string // "tcp" or "unix"
-	Host    string // name or literal address; empty for unix
-	Port    uint16
-	Path    string // of the socket, for unix
-	Secure  bool   // over TLS
-}
-
 // Carrier opens streams to backends, for one or more schemes of URLs.
 type Carrier interface {
-	// Schemes lists what Parse understands, such as "link" and "link+tls".
-	Schemes() []string
-	// Parse takes a URL apart. The error says what would be right.
-	Parse(url string) (Endpoint, error)
+	// Schemes are those of the URLs of its backends.
+	Schemes() endpoint.Schemes
 	// Dial opens one stream to address, one of those that the endpoint's name
 	// resolved to as "ip:port", or the path of its socket. conf is for endpoints
 	// that are Secure and is not changed; nil is the defaults.
-	Dial(ctx context.Context, e Endpoint, address string, conf *tls.Config) (Stream, error)
+	Dial(ctx context.Context, e endpoint.Endpoint, address string, conf *tls.Config) (Stream, error)
 }
 
 // TryWriter is a Stream that can write without waiting.

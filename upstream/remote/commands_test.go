@@ -250,9 +250,10 @@ func TestConfigIsRefused(t *testing.T) {
 		say    []string
 	}{
 		"nothing":  {remote.Config{}, []string{"no backends", "fake://host:port"}},
-		"scheme":   {remote.Config{Backends: []string{"http://a:1"}}, []string{`"http://a:1"`, "must be one of fake"}},
-		"port":     {remote.Config{Backends: []string{"fake://a"}}, []string{`"fake://a"`, "port must be a number"}},
-		"twice":    {remote.Config{Backends: []string{"fake://a:1", "fake://a:1"}}, []string{"named twice"}},
+		"scheme":   {remote.Config{Backends: []string{"http://a:1"}}, []string{`"http://a:1"`, "there are fake"}},
+		"port":     {remote.Config{Backends: []string{"fake://a"}}, []string{`"fake://a"`, "the port is missing"}},
+		"secret":   {remote.Config{Backends: []string{"fake://u:p@a:1"}}, []string{`"fake://***@a:1": a user name or password`}},
+		"twice":    {remote.Config{Backends: []string{"fake://a:1", "FAKE://A:01"}}, []string{`"fake://a:1" is named twice`}},
 		"streams":  {remote.Config{Backends: []string{"fake://a:1"}, Streams: 65}, []string{"65 streams", "1 to 64"}},
 		"id":       {remote.Config{Backends: []string{"fake://a:1"}, GatewayID: "\xff"}, []string{"must be UTF-8"}},
 		"negative": {remote.Config{Backends: []string{"fake://a:1"}, Grace: -1, FullTimeout: -1}, []string{"grace time is negative", "full timeout is negative"}},

@@ -11,9 +11,10 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
+
+	"strait/upstream/endpoint"
 )
 
 // Config says where game logic is and how patient the pool is. Zero values are
@@ -64,15 +65,21 @@ const maxStreams = 64
 // Validate reports all that is wrong with c, given the carriers that New will get.
 func (c *Config) Validate(carriers ...Carrier) error {
 	var errs []error
-	if len(c.Backends) == 0 {
-		errs = append(errs, fmt.Errorf("no backends: name at least one, such as %s://host:port", schemes(carriers)[0]))
+	if len(carriers) == 0 {
+		return errors.New("no carriers: name at least one, such as link.Carrier{}")
 	}
-	for i, url := range c.Backends {
-		if _, _, err := parse(url, carriers); err != nil {
+	if len(c.Backends) == 0 {
+		errs = append(errs, fmt.Errorf("no backends: name at least one, such as %s://host:port", carriers[0].Schemes().Plain))
+	}
+	seen := make(map[endpoint.Endpoint]bool)
+	for _, raw := range c.Backends {
+		switch _, e, err := parse(raw, carriers); {
+		case err != nil:
 			errs = append(errs, err)
-		}
-		if slices.Contains(c.Backends[:i], url) {
-			errs = append(errs, fmt.Errorf("backend %q is named twice: name each backend once", url))
+		case seen[e]:
+			errs = append(errs, fmt.Errorf("backend %q is named twice: name each backend once", e))
+		default:
+			seen[e] = true
 		}
 	}
 	if c.Streams < 0 || c.Streams > maxStreams {
@@ -101,27 +108,18 @@ func (c *Config) Validate(carriers ...Carrier) error {
 	return errors.Join(errs...)
 }
 
-// parse finds the carrier of a URL.
-func parse(url string, carriers []Carrier) (Carrier, Endpoint, error) {
-	scheme, _, _ := strings.Cut(url, "://")
+// parse takes a URL apart and finds the carrier for it.
+func parse(raw string, carriers []Carrier) (Carrier, endpoint.Endpoint, error) {
+	var schemes []endpoint.Schemes
 	for _, c := range carriers {
-		if slices.Contains(c.Schemes(), scheme) {
-			e, err := c.Parse(url)
-			return c, e, err
-		}
+		schemes = append(schemes, c.Schemes())
 	}
-	return nil, Endpoint{}, fmt.Errorf("backend %q: the scheme must be one of %s", url, strings.Join(schemes(carriers), ", "))
-}
-
-func schemes(carriers []Carrier) []string {
-	var all []string
-	for _, c := range carriers {
-		all = append(all, c.Schemes()...)
+	e, err := endpoint.Parse(raw, schemes...)
+	if err != nil {
+		return nil, e, fmt.Errorf("backend %q: %w", endpoint.Masked(raw), err)
 	}
-	if len(all) == 0 {
-		return []string{"(no carrier)"}
-	}
-	return all
+	i := slices.IndexFunc(schemes, func(s endpoint.Schemes) bool { return slices.Contains(s.List(), e.Scheme) })
+	return carriers[i], e, nil
 }
 
 // withDefaults fills in what is zero.

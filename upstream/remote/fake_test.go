@@ -9,9 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +18,7 @@ import (
 
 	"strait/proto/batch"
 	"strait/proto/straitv1"
+	"strait/upstream/endpoint"
 	"strait/upstream/remote"
 	"strait/upstream/upstreamtest"
 )
@@ -36,21 +35,9 @@ func newNetwork() *network {
 	return &network{backends: make(map[string]*logic), dials: make(map[string]int)}
 }
 
-func (n *network) Schemes() []string { return []string{"fake"} }
+func (n *network) Schemes() endpoint.Schemes { return endpoint.Schemes{Plain: "fake"} }
 
-func (n *network) Parse(raw string) (remote.Endpoint, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return remote.Endpoint{}, err
-	}
-	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	if err != nil {
-		return remote.Endpoint{}, fmt.Errorf("backend %q: the port must be a number", raw)
-	}
-	return remote.Endpoint{URL: raw, Network: "tcp", Host: u.Hostname(), Port: uint16(port)}, nil
-}
-
-func (n *network) Dial(_ context.Context, _ remote.Endpoint, address string, _ *tls.Config) (remote.Stream, error) {
+func (n *network) Dial(_ context.Context, _ endpoint.Endpoint, address string, _ *tls.Config) (remote.Stream, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dials[address]++

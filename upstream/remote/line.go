@@ -157,7 +157,7 @@ func (l *line) replace(ctx context.Context, st *stream) *stream {
 	next, err := l.dial(ctx)
 	if err != nil {
 		l.pool.cfg.Logger.Warn("upstream: a backend's address changed, but the new one does not answer",
-			"backend", l.backend.endpoint.URL, "stream", l.index, "old", st.address, "err", err)
+			"backend", l.backend.url, "stream", l.index, "old", st.address, "err", err)
 		return nil
 	}
 	l.pool.retire(st)
@@ -193,7 +193,7 @@ func (l *line) failed(err error) {
 	l.mu.Unlock()
 	if news {
 		l.pool.cfg.Logger.Warn("upstream: cannot connect, trying again",
-			"backend", l.backend.endpoint.URL, "stream", l.index, "err", err)
+			"backend", l.backend.url, "stream", l.index, "err", err)
 	}
 }
 
@@ -205,7 +205,7 @@ func (l *line) why() string {
 	case l.current != nil:
 		return ""
 	case l.trouble() != nil:
-		return fmt.Sprintf("%s: %v", l.backend.endpoint.URL, l.trouble())
+		return fmt.Sprintf("%s: %v", l.backend.url, l.trouble())
 	}
-	return l.backend.endpoint.URL + ": connecting"
+	return l.backend.url + ": connecting"
 }

@@ -89,9 +89,8 @@ func TestOrderUnderFailover(t *testing.T) {
 			}
 			talkers.Wait()
 			for _, s := range sessions {
-				for s.Held() > 0 { // behind a gate, until a backend is back
-					time.Sleep(time.Millisecond)
-				}
+				// Behind a gate, until a backend is back.
+				require.Eventually(t, func() bool { return s.Held() == 0 }, upstreamtest.Patience, time.Millisecond)
 			}
 			close(stop)
 			killer.Wait()
@@ -154,7 +153,8 @@ func checkOrder(t *testing.T, log map[*conn][]seen, messages int, acks bool) (mi
 	return missing
 }
 
-// TestOrderUnderMoves lets game logic move sessions to and fro while they talk.
+// TestOrderUnderMoves lets game logic move sessions to and fro while they talk, which
+// they do until each has moved there and back.
 func TestOrderUnderMoves(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	n, g := newNetwork(), upstreamtest.NewGateway(t, 4)
@@ -162,6 +162,7 @@ func TestOrderUnderMoves(t *testing.T) {
 	addresses := []string{"10.0.0.1:1", "10.0.0.2:1"}
 	var mu sync.Mutex
 	logs := []map[uint64][]seen{make(map[uint64][]seen), make(map[uint64][]seen)}
+	moves := make(map[uint64]int)
 	var ls []*logic
 	for i, a := range addresses {
 		l := serving(routes[i])
@@ -169,6 +170,9 @@ func TestOrderUnderMoves(t *testing.T) {
 		l.tap = func(_ *conn, s seen) {
 			mu.Lock()
 			logs[i][s.Session] = append(logs[i][s.Session], s)
+			if s.Kind == "closed" {
+				moves[s.Session]++
+			}
 			mu.Unlock()
 		}
 		l.reply = func(s seen) []byte {
@@ -192,18 +196,28 @@ func TestOrderUnderMoves(t *testing.T) {
 		return true
 	}, upstreamtest.Patience, time.Millisecond)
 	const players, messages = 16, 300
+	giveUp := time.Now().Add(upstreamtest.Patience)
+	more := func(s *upstreamtest.Session) bool {
+		time.Sleep(100 * time.Microsecond) // for the answers to what was said
+		mu.Lock()
+		defer mu.Unlock()
+		return moves[s.Handle()] < 2 && time.Now().Before(giveUp)
+	}
 	var talkers sync.WaitGroup
 	var sessions []*upstreamtest.Session
-	for range players {
+	said := make([]int, players)
+	for n := range players {
 		s := g.Open(upstream.Announcement{Route: "a"})
 		sessions = append(sessions, s)
 		talkers.Go(func() {
-			for i := range messages {
+			i := 0
+			for ; i < messages || more(s); i++ {
 				s.SayReliable(strconv.Itoa(i))
 				if i%8 == 0 {
 					runtime.Gosched()
 				}
 			}
+			said[n] = i
 		})
 	}
 	talkers.Wait()
@@ -211,9 +225,9 @@ func TestOrderUnderMoves(t *testing.T) {
 	require.NoError(t, p.Barrier(t.Context()))
 	mu.Lock()
 	defer mu.Unlock()
-	moves := 0
-	for _, s := range sessions {
-		got := make([]bool, messages)
+	for n, s := range sessions {
+		require.GreaterOrEqual(t, moves[s.Handle()], 2, "player %d did not move there and back", n)
+		got := make([]bool, said[n])
 		for _, log := range logs {
 			open, last := false, -1
 			for _, e := range log[s.Handle()] {
@@ -225,7 +239,6 @@ func TestOrderUnderMoves(t *testing.T) {
 					require.True(t, open)
 					require.Equal(t, "moved", e.Text)
 					open = false
-					moves++
 				default:
 					k, err := strconv.Atoi(e.Text)
 					require.NoError(t, err)
@@ -237,7 +250,6 @@ func TestOrderUnderMoves(t *testing.T) {
 		}
 		require.NotContains(t, got, false)
 	}
-	require.Positive(t, moves, "nobody moved")
 }
 
 // TestDeliverDoesNotAllocate counts what it costs to take events, encode them,

@@ -78,15 +78,16 @@ func New(c Config, carriers ...Carrier) (*Pool, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.waiting = &stream{pool: p, seats: make(map[*seat]struct{})}
-	for _, url := range c.Backends {
-		carrier, endpoint, err := parse(url, carriers)
+	for _, raw := range c.Backends {
+		carrier, e, err := parse(raw, carriers)
 		if err != nil {
 			return nil, err
 		}
 		if p.name == "" {
-			p.name = carrier.Schemes()[0]
+			p.name = carrier.Schemes().Plain
 		}
-		b := &backend{endpoint: endpoint, carrier: carrier, seed: hashString(url), live: make(map[*stream]struct{})}
+		url := e.String()
+		b := &backend{endpoint: e, url: url, carrier: carrier, seed: hashString(url), live: make(map[*stream]struct{})}
 		for i := range p.cfg.Streams {
 			b.lines = append(b.lines, &line{pool: p, backend: b, index: i})
 		}
@@ -242,7 +243,7 @@ func (p *Pool) begin(l *line, conn Stream, address string) (*stream, error) {
 	l.backend.live[st] = struct{}{}
 	p.rebuild()
 	p.failover.Unlock()
-	p.cfg.Logger.Info("upstream: connected", "backend", l.backend.endpoint.URL, "stream", l.index, "address", address)
+	p.cfg.Logger.Info("upstream: connected", "backend", l.backend.url, "stream", l.index, "address", address)
 	go func() {
 		defer p.served.Done()
 		st.serve()
@@ -262,7 +263,7 @@ func (p *Pool) retire(st *stream) {
 
 // gone is the end of a stream whose goroutines have ended.
 func (p *Pool) gone(st *stream) {
-	log := p.cfg.Logger.With("backend", st.backend.endpoint.URL, "stream", st.index, "address", st.address)
+	log := p.cfg.Logger.With("backend", st.backend.url, "stream", st.index, "address", st.address)
 	switch {
 	case p.closing.Load(), errors.Is(st.cause, errRetired):
 		log.Info("upstream: stream ended", "err", st.cause)
@@ -306,7 +307,7 @@ func (p *Pool) Ready() (ok bool, why string) {
 		if w := b.lines[0].why(); w != "" {
 			reasons = append(reasons, w)
 		} else {
-			reasons = append(reasons, b.endpoint.URL+": connected, but it hung before and has not answered yet")
+			reasons = append(reasons, b.url+": connected, but it hung before and has not answered yet")
 		}
 	}
 	return false, "no backend: " + strings.Join(reasons, "; ")
@@ -330,7 +331,7 @@ func (l *line) status() upstream.StreamStatus {
 	l.mu.Lock()
 	st, err, lost := l.current, l.trouble(), l.lost
 	l.mu.Unlock()
-	s := upstream.StreamStatus{Backend: l.backend.endpoint.URL, Stream: l.index, State: "connecting", Lost: lost}
+	s := upstream.StreamStatus{Backend: l.backend.url, Stream: l.index, State: "connecting", Lost: lost}
 	if err != nil {
 		s.Error = err.Error()
 	}

@@ -288,7 +288,7 @@ func (st *stream) state() string {
 }
 
 func (st *stream) String() string {
-	return fmt.Sprintf("%s stream %d (%s)", st.backend.endpoint.URL, st.index, st.address)
+	return fmt.Sprintf("%s stream %d (%s)", st.backend.url, st.index, st.address)
 }
 
 // because is a reason for a session.
