@@ -18,11 +18,11 @@ const (
 )
 
 // Shutdown ends the gateway in the one written order: not ready, stop accepting,
-// GOAWAY, at the drain deadline stop reading clients, empty the shards, ping game
-// logic and await its pongs, flush, CLOSE, wait. Every reliable message that was
-// handed to game logic that answers at once has its reply delivered. If ctx ends,
-// what is left is cut short. It returns when all goroutines have ended; further
-// calls wait for the first.
+// CLOSE to those who have no session yet and GOAWAY to the others, at the drain
+// deadline stop reading clients, empty the shards, ping game logic and await its
+// pongs, flush, CLOSE, wait. Every reliable message that was handed to game logic that
+// answers at once has its reply delivered. If ctx ends, what is left is cut short. It
+// returns when all goroutines have ended; further calls wait for the first.
 func (g *Gateway) Shutdown(ctx context.Context) {
 	g.shutdown.Do(func() { g.drain(ctx) })
 	<-g.stopped
@@ -36,9 +36,12 @@ func (g *Gateway) drain(ctx context.Context) {
 	for _, l := range listeners {
 		l.StopAccepting()
 	}
-	gone := g.conns.close()
+	gone, opening := g.conns.close()
 
 	g.log.Info("draining", "sessions", g.table.len(), "timeout", g.cfg.DrainTimeout)
+	for _, p := range opening {
+		p.refuse(goingAway)
+	}
 	g.table.each(g.goAway)
 	within(ctx, g.cfg.DrainTimeout, gone)
 
@@ -54,8 +57,7 @@ func (g *Gateway) drain(ctx context.Context) {
 		cancel()
 		g.spreadAll(ctx)
 	}
-	r := transport.Because(transport.Draining, "the gateway is going away")
-	g.table.each(func(s *session) { s.Close(r) })
+	g.table.each(func(s *session) { s.Close(goingAway) })
 	within(ctx, farewellTimeout, gone)
 	for _, l := range listeners {
 		l.Close()

@@ -124,6 +124,17 @@ func TestShutdownEndsAsSoonAsEverybodyLeft(t *testing.T) {
 	g.Shutdown(context.Background())
 }
 
+// A connection that has not opened a session is not waited for.
+func TestShutdownEndsConnectionsWithoutASession(t *testing.T) {
+	g := start(t, gateway.Config{DrainTimeout: time.Hour}, newLogic())
+	c := newConn(t, g)
+	var err error
+	c.peer, err = g.Accept(c)
+	require.NoError(t, err)
+	g.Shutdown(context.Background())
+	require.Equal(t, transport.Draining, c.reason().Code)
+}
+
 func TestShutdownIsCutShortByItsContext(t *testing.T) {
 	g := start(t, gateway.Config{DrainTimeout: time.Hour}, newLogic())
 	player(t, g)

@@ -35,7 +35,7 @@ type Gateway struct {
 	groups groups
 	wheel  *wheel
 	budget *budget
-	conns  gauge
+	conns  conns
 
 	openings outcomes // NORMAL = a session was opened
 	endings  outcomes // of sessions
@@ -162,48 +162,4 @@ func (g *Gateway) ended(s *session, r transport.Reason) {
 		level = slog.LevelInfo
 	}
 	g.log.Log(context.Background(), level, "session closed", "session", s.ann.ID, "remote", s.ann.Remote, "code", r.Code, "reason", r.Text, "by_client", r.Remote, "lost", r.Lost)
-}
-
-// gauge counts what must have ended before a shutdown has.
-type gauge struct {
-	mu     sync.Mutex
-	n      int
-	closed bool
-	zero   chan struct{}
-}
-
-// enter counts one more; false once the gauge is closed.
-func (c *gauge) enter() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.n++
-	return true
-}
-
-func (c *gauge) leave() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n--
-	if c.n == 0 && c.zero != nil {
-		close(c.zero)
-		c.zero = nil
-	}
-}
-
-// close refuses every later enter and returns a channel that is closed when all
-// have left.
-func (c *gauge) close() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	ch := make(chan struct{})
-	if c.n == 0 {
-		close(ch)
-	} else {
-		c.zero = ch
-	}
-	return ch
 }

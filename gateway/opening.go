@@ -20,6 +20,9 @@ import (
 // maxRoute is the longest route in bytes that a client may name.
 const maxRoute = 256
 
+// goingAway is why a gateway that shuts down ends connections.
+var goingAway = transport.Because(transport.Draining, "the gateway is going away")
+
 // fullRetry is when a client refused for want of room may come back.
 const fullRetry = 2 * time.Second
 
@@ -42,19 +45,19 @@ type peer struct {
 // Accept takes a new connection; see transport.Accept.
 func (g *Gateway) Accept(c transport.Conn) (transport.Peer, error) {
 	if g.draining.Load() {
-		r := transport.Because(transport.Draining, "the gateway is going away")
-		g.openings.count(r)
-		return nil, r
+		g.openings.count(goingAway)
+		return nil, goingAway
 	}
 	if g.table.full() {
 		r := g.fullReason()
 		g.openings.count(r)
 		return nil, r
 	}
-	if !g.conns.enter() {
-		return nil, transport.Because(transport.Draining, "the gateway is going away")
+	p := &peer{gw: g, conn: c}
+	if !g.conns.enter(p) {
+		return nil, goingAway
 	}
-	return &peer{gw: g, conn: c}, nil
+	return p, nil
 }
 
 func (g *Gateway) fullReason() transport.Reason {
@@ -133,7 +136,7 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	s.wheel.measured = s.opened
 	s.shard = g.shards[g.shardOf(p.conn, s.ann.ID)]
 	if g.draining.Load() {
-		p.refuse(transport.Because(transport.Draining, "the gateway is going away"))
+		p.refuse(goingAway)
 		return
 	}
 	var offer *straitv1.UdpOffer
@@ -178,6 +181,7 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	g.wheel.add(s)
 	p.session.Store(s)
 	p.mu.Unlock()
+	g.conns.opened(p)
 	if s.end.Load() != nil {
 		g.wheel.remove(s) // closed by others before the wheel knew it
 	}
@@ -259,7 +263,7 @@ func (p *peer) Gone(transport.Reason) {
 		p.gw.table.remove(s)
 		p.gw.kinds[s.kind()].Add(-1)
 	}
-	p.gw.conns.leave()
+	p.gw.conns.leave(p)
 }
 
 // clip shortens what a client says of itself for a log line.

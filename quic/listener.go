@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 
@@ -38,13 +37,9 @@ type Listener struct {
 	stopOnce sync.Once
 
 	closeOnce sync.Once
-	serving   sync.WaitGroup // handOver
-	conns     sync.WaitGroup // one for each of visitors
-
-	// guarded by mu
-	mu       sync.Mutex
-	closed   bool
-	visitors map[*visitor]struct{}
+	visitors  transport.Roster[*visitor]
+	served    atomic.Bool   // handOver runs, or must not any more
+	handed    chan struct{} // closed when handOver has ended
 }
 
 // Listen listens on addr, "host:port", of UDP; an empty host is every address, IPv4 and
@@ -64,7 +59,7 @@ func Listen(ctx context.Context, addr string, c Config) (*Listener, error) {
 	l := &Listener{
 		config: c, socket: socket,
 		door: door{max: c.Handshakes, maxPerAddress: c.HandshakesPerAddress, retry: c.Retry, from: make(map[netip.Prefix]int)},
-		stop: make(chan struct{}), visitors: make(map[*visitor]struct{}),
+		stop: make(chan struct{}), handed: make(chan struct{}),
 	}
 	if err := l.listen(); err != nil {
 		if c.Conn == nil {
@@ -156,7 +151,7 @@ func (l *Listener) SetTurns(t transport.Turns) { l.turns = t }
 // loop is the number of a new session's turns. There are as many as the event loops of
 // TCP have, one for each two processors: sessions that share one hand on more at a time.
 func (l *Listener) loop() int {
-	return int(l.next.Add(1)) % max(1, runtime.GOMAXPROCS(0)/2)
+	return int(l.next.Add(1) % uint32(max(1, runtime.GOMAXPROCS(0)/2)))
 }
 
 // Serve accepts connections until StopAccepting or Close and hands each to accept once
@@ -164,11 +159,12 @@ func (l *Listener) loop() int {
 // else it is why the socket is of no use any more.
 func (l *Listener) Serve(accept transport.Accept) error {
 	failed := make(chan error, 1)
-	l.mu.Lock()
-	if !l.closed {
-		l.serving.Go(func() { failed <- l.handOver(accept) })
+	if l.served.CompareAndSwap(false, true) {
+		go func() {
+			defer close(l.handed)
+			failed <- l.handOver(accept)
+		}()
 	}
-	l.mu.Unlock()
 	select {
 	case <-l.stop:
 	case err := <-failed:
@@ -190,23 +186,15 @@ func (l *Listener) handOver(accept transport.Accept) error {
 			return err
 		}
 		v := visitorOf(conn.Context())
-		l.mu.Lock()
-		if l.closed {
-			l.mu.Unlock()
+		if !l.visitors.Add(v) {
 			v.drop(FailedClosed, nil)
 			v.abort(conn)
 			continue
 		}
-		l.visitors[v] = struct{}{}
-		l.counters.open.Add(1)
-		l.conns.Go(func() {
+		go func() {
+			defer l.visitors.Remove(v)
 			v.run(conn, accept)
-			l.mu.Lock()
-			delete(l.visitors, v)
-			l.mu.Unlock()
-			l.counters.open.Add(-1)
-		})
-		l.mu.Unlock()
+		}()
 	}
 }
 
@@ -223,37 +211,15 @@ func (l *Listener) StopAccepting() {
 func (l *Listener) Close() error {
 	l.StopAccepting()
 	l.closeOnce.Do(func() {
-		l.mu.Lock()
-		l.closed = true
-		l.mu.Unlock()
-		l.each((*visitor).drain)
-		late := make(chan struct{})
-		timer := time.AfterFunc(l.config.Linger, func() {
-			defer close(late)
-			l.each((*visitor).cut)
-		})
-		l.conns.Wait()
-		if !timer.Stop() {
-			<-late
-		}
+		l.visitors.Close(l.config.Linger, (*visitor).drain, (*visitor).cut)
 		_ = l.transport.Close()
-		l.serving.Wait()
+		if !l.served.CompareAndSwap(false, true) {
+			<-l.handed
+		}
 		if l.config.Conn == nil {
 			_ = l.socket.Close()
 		}
 		l.traces.wait()
 	})
 	return nil
-}
-
-func (l *Listener) each(f func(*visitor)) {
-	l.mu.Lock()
-	visitors := make([]*visitor, 0, len(l.visitors))
-	for v := range l.visitors {
-		visitors = append(visitors, v)
-	}
-	l.mu.Unlock()
-	for _, v := range visitors {
-		f(v)
-	}
 }

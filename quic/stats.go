@@ -84,7 +84,6 @@ type counters struct {
 	begun, completed, retries, refused atomic.Uint64
 	failures                           [Failures]atomic.Uint64
 	refusals                           [Refusals]atomic.Uint64
-	open                               atomic.Int64
 	session                            session.Counters
 }
 
@@ -93,7 +92,7 @@ func (l *Listener) Stats() Stats {
 	c := &l.counters
 	s := Stats{
 		Begun: c.begun.Load(), Completed: c.completed.Load(), Retries: c.retries.Load(),
-		Refused: c.refused.Load(), Open: c.open.Load(), Unfinished: l.door.unfinished(),
+		Refused: c.refused.Load(), Open: int64(l.visitors.Len()), Unfinished: l.door.unfinished(),
 		Session: c.session.Stats(),
 	}
 	for i := range s.HandshakeFailures {

@@ -198,7 +198,7 @@ func (c *Conn) run(accept transport.Accept) {
 	if c.opening != nil {
 		c.opening.Done()
 	}
-	c.l.remove(c)
+	c.l.conns.Remove(c)
 }
 
 // greet does the handshake and makes the lane.

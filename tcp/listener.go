@@ -35,12 +35,7 @@ type Listener struct {
 	stopOnce sync.Once
 
 	closeOnce sync.Once
-	running   sync.WaitGroup // one for each of conns
-
-	// guarded by mu
-	mu     sync.Mutex
-	closed bool
-	conns  map[*Conn]struct{}
+	conns     transport.Roster[*Conn]
 }
 
 // Listen listens on addr, "host:port"; an empty host is every address, IPv4 and
@@ -69,7 +64,7 @@ func New(inner net.Listener, c Config) (*Listener, error) {
 	c = c.withDefaults()
 	l := &Listener{
 		config: c, inner: inner, tls: serverConfig(c.TLS),
-		stop: make(chan struct{}), conns: make(map[*Conn]struct{}),
+		stop: make(chan struct{}),
 	}
 	if _, ok := inner.(*net.TCPListener); ok && !c.NoLoop {
 		var err error
@@ -144,30 +139,15 @@ func passing(err error) bool {
 
 func (l *Listener) start(raw net.Conn, accept transport.Accept) {
 	c := newConn(l, raw)
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if !l.conns.Add(c) {
 		_ = raw.Close()
 		return
 	}
-	l.conns[c] = struct{}{}
-	l.running.Add(1)
-	l.mu.Unlock()
 	l.counters.accepted.Add(1)
-	l.counters.open.Add(1)
 	if o := l.config.Openings; o != nil {
 		c.opening = o.Begin(c.evict)
 	}
 	go c.run(accept)
-}
-
-// remove takes an ended connection off the list.
-func (l *Listener) remove(c *Conn) {
-	l.mu.Lock()
-	delete(l.conns, c)
-	l.mu.Unlock()
-	l.counters.open.Add(-1)
-	l.running.Done()
 }
 
 // StopAccepting closes the listening socket; connections stay.
@@ -183,32 +163,8 @@ func (l *Listener) StopAccepting() {
 func (l *Listener) Close() error {
 	l.StopAccepting()
 	l.closeOnce.Do(func() {
-		l.mu.Lock()
-		l.closed = true
-		l.mu.Unlock()
-		l.each((*Conn).drain)
-		late := make(chan struct{})
-		timer := time.AfterFunc(l.config.Linger, func() {
-			defer close(late)
-			l.each((*Conn).cut)
-		})
-		l.running.Wait()
-		if !timer.Stop() {
-			<-late
-		}
+		l.conns.Close(l.config.Linger, (*Conn).drain, (*Conn).cut)
 		l.loops.close()
 	})
 	return nil
-}
-
-func (l *Listener) each(f func(*Conn)) {
-	l.mu.Lock()
-	conns := make([]*Conn, 0, len(l.conns))
-	for c := range l.conns {
-		conns = append(conns, c)
-	}
-	l.mu.Unlock()
-	for _, c := range conns {
-		f(c)
-	}
 }

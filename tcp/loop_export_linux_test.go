@@ -26,4 +26,4 @@ func Held(c transport.Conn) (ciphertext, plaintext, out int) {
 }
 
 // Abandon ends every connection at once, as a Close whose time is over does.
-func (l *Listener) Abandon() { l.each((*Conn).cut) }
+func (l *Listener) Abandon() { l.conns.Each((*Conn).cut) }

@@ -441,5 +441,5 @@ func (m *moved) close() {
 		putBuffer(b)
 	}
 	relay{c}.Gone(c.reason)
-	c.l.remove(c)
+	c.l.conns.Remove(c)
 }

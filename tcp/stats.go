@@ -48,7 +48,6 @@ type Stats struct {
 type counters struct {
 	accepted, acceptErrors, refused  atomic.Uint64
 	failures                         [Failures]atomic.Uint64
-	open                             atomic.Int64
 	bytesIn, bytesOut                atomic.Uint64
 	lingered, forced, lostByTheOther atomic.Uint64
 }
@@ -58,7 +57,7 @@ func (l *Listener) Stats() Stats {
 	c := &l.counters
 	s := Stats{
 		Accepted: c.accepted.Load(), AcceptErrors: c.acceptErrors.Load(), Refused: c.refused.Load(),
-		Open: c.open.Load(), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
+		Open: int64(l.conns.Len()), BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		Lingered: c.lingered.Load(), Forced: c.forced.Load(), Lost: c.lostByTheOther.Load(),
 	}
 	for i := range s.HandshakeFailures {

@@ -32,9 +32,6 @@ func (b *Buf) Retain() *Buf {
 	return b
 }
 
-// RetainN adds n references.
-func (b *Buf) RetainN(n int) { b.refs.Add(int32(n)) }
-
 // Release gives one reference back; the last one returns the memory to its pool.
 func (b *Buf) Release() {
 	n := b.refs.Add(-1)
@@ -123,6 +120,3 @@ func (p *Pool) Live() int64 { return p.live.Load() }
 
 // Limit is the budget in bytes; 0 without one.
 func (p *Pool) Limit() int64 { return p.limit }
-
-// Over reports whether more bytes are out than the budget allows.
-func (p *Pool) Over() bool { return p.limit > 0 && p.used.Load() > p.limit }

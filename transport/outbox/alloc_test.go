@@ -12,7 +12,7 @@ import (
 
 // rounds is a turn of a session in steady state: messages pushed, then pulled.
 type rounds struct {
-	q        *outbox.Queue
+	q        outbox.Queue
 	pool     *transport.Pool
 	payload  int
 	channels int
@@ -25,10 +25,9 @@ type rounds struct {
 }
 
 func newRounds(channels, batch int, each bool) *rounds {
-	return &rounds{
-		q:    outbox.New(outbox.Config{ReliableBytes: 1 << 20, UnreliableBytes: 1 << 20}),
-		pool: transport.NewPool(0, nil), payload: 64, channels: channels, batch: batch, each: each,
-	}
+	r := &rounds{pool: transport.NewPool(0, nil), payload: 64, channels: channels, batch: batch, each: each}
+	r.q.Init(outbox.Config{ReliableBytes: 1 << 20, UnreliableBytes: 1 << 20})
+	return r
 }
 
 func (r *rounds) turn() {

@@ -137,7 +137,8 @@ func FuzzQueue(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 1, 1, 1, 2, 0, 0})
 	f.Fuzz(func(t *testing.T, ops []byte) {
 		pool := transport.NewPool(0, nil)
-		q := outbox.New(outbox.Config{ReliableBytes: modelReliable, UnreliableBytes: modelUnreliable})
+		var q outbox.Queue
+		q.Init(outbox.Config{ReliableBytes: modelReliable, UnreliableBytes: modelUnreliable})
 		m := &model{seqs: map[uint8]uint16{}}
 		for n := 0; len(ops) >= 3; ops, n = ops[3:], n+1 {
 			d := transport.Delivery(ops[0] & 1)

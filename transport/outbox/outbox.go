@@ -46,7 +46,7 @@ type Config struct {
 	UnreliableBytes int
 }
 
-// Queue is one session's outbound queue. Safe for concurrent use.
+// Queue is one session's outbound queue; Init comes first. Safe for concurrent use.
 type Queue struct {
 	maxReliable, maxUnreliable int
 
@@ -66,14 +66,7 @@ type channelSeq struct {
 	next    uint16
 }
 
-// New returns an empty queue.
-func New(c Config) *Queue {
-	q := &Queue{}
-	q.Init(c)
-	return q
-}
-
-// Init prepares a Queue that is embedded by value.
+// Init prepares a Queue, which is embedded by value.
 func (q *Queue) Init(c Config) {
 	q.maxReliable, q.maxUnreliable = c.ReliableBytes, c.UnreliableBytes
 	if q.maxReliable == 0 {

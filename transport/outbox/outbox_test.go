@@ -20,7 +20,8 @@ type box struct {
 }
 
 func newBox(t testing.TB, c outbox.Config) box {
-	b := box{outbox.New(c), t, transport.NewPool(0, nil)}
+	b := box{new(outbox.Queue), t, transport.NewPool(0, nil)}
+	b.Init(c)
 	t.Cleanup(func() {
 		b.Drop()
 		assert.Zero(t, b.pool.Live(), "buffers that nobody released")

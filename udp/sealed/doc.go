@@ -9,9 +9,9 @@
 //
 // The way in, at the gateway:
 //
-//  1. [TypeOf] and [CIDOf] or [ParseHello] read the plain part, before any lane is
-//     known. Under load [Cookies] hold a HELLO until its address has answered RETRY;
-//     [Tokens] open its token.
+//  1. [TypeOf] and [ParseHello] read the plain part, before any lane is known. Under
+//     load [Cookies] hold a HELLO until its address has answered RETRY; [Tokens] open
+//     its token.
 //  2. [Lane.Hello] or [Lane.Receive] chooses the keys by K, checks the replay window,
 //     authenticates, marks the window, judges all frames of the packet, and only then
 //     lets them take effect: the packet may move the lane, and its messages go to a

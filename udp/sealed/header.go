@@ -68,15 +68,6 @@ func TypeOf(pkt []byte) (t Type, ok bool) {
 	return t, t <= TypeReset
 }
 
-// CIDOf reads the cid of a HELLO or DATA on its way to the gateway, or of a RETRY or
-// RESET. ok is false where pkt, borrowed until return, is too short for one.
-func CIDOf(pkt []byte) (cid CID, ok bool) {
-	if len(pkt) < 9 {
-		return CID{}, false
-	}
-	return CID(pkt[1:9]), true
-}
-
 // byte0 is byte 0 of a packet of that type under that epoch.
 func byte0(t Type, epoch uint8) byte { return versionBits | (epoch&1)<<3 | byte(t) }
 
