@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sys/cpu"
 
-	"strait/proto/straitv1"
 	"strait/transport"
 	"strait/udp/sealed"
 )
@@ -61,27 +60,15 @@ type sealedLane struct {
 	bound      bool
 	stopped    bool
 	move       bool          // a new socket is wanted
+	stuck      error         // why there was none the last time; nil since the next was wanted
 	moves      uint64        // that were made
 	moved      time.Time     // when the last one was
-	arrived    chan struct{} // closed by the next authentic packet, or change of bound; nil: nobody waits
+	arrived    chan struct{} // closed by the next authentic packet, change of bound or stuck; nil: nobody waits
 	timer      *time.Timer
 	armed      time.Time // when timer fires; zero: it does not
 	control    [sealed.MaxPacket]byte
 	got        []transport.Message
 }
-
-// laneOffer is a UDP_OFFER.
-type laneOffer struct {
-	sealed.Offer
-	address string
-}
-
-const (
-	// moveAgain is the least time between two sockets because sending failed.
-	moveAgain = time.Second
-	// resolveWithin bounds how long an offer's name may take.
-	resolveWithin = 5 * time.Second
-)
 
 // aeads are those that the client takes, in its order of preference.
 var aeads = func() []uint32 {
@@ -106,40 +93,13 @@ func (s *sealedLane) start() {
 	s.mover.wake()
 }
 
-// offered takes a UDP_OFFER. The error is a breach of the protocol.
-func (s *sealedLane) offered(m *straitv1.UdpOffer) error {
-	o := &laneOffer{address: m.GetAddress()}
-	switch {
-	case len(m.GetCid()) != len(o.CID):
-		return fmt.Errorf("UDP_OFFER has a cid of %d bytes; it has exactly %d", len(m.GetCid()), len(o.CID))
-	case len(m.GetSecret()) != len(o.Secret):
-		return fmt.Errorf("UDP_OFFER has a secret of %d bytes; it has exactly %d", len(m.GetSecret()), len(o.Secret))
-	case len(m.GetResetValue()) != len(o.ResetValue):
-		return fmt.Errorf("UDP_OFFER has a reset_value of %d bytes; it has exactly %d", len(m.GetResetValue()), len(o.ResetValue))
-	case len(m.GetToken()) == 0 || len(m.GetToken()) > sealed.MaxToken:
-		return fmt.Errorf("UDP_OFFER has a token of %d bytes; it has 1 to %d", len(m.GetToken()), sealed.MaxToken)
-	case m.GetEpoch() > 255:
-		return fmt.Errorf("UDP_OFFER has epoch %d; it is 0 to 255", m.GetEpoch())
-	}
-	o.CID, o.Secret, o.ResetValue = sealed.CID(m.GetCid()), [32]byte(m.GetSecret()), [16]byte(m.GetResetValue())
-	o.Token, o.Epoch = m.GetToken(), uint8(m.GetEpoch())
-	o.AEAD, o.Lifetime = sealed.AEAD(min(m.GetAead(), 255)), time.Duration(m.GetLifetimeMs())*time.Millisecond
-	s.mu.Lock()
-	s.any, s.offer = true, o
-	s.mu.Unlock()
-	if s.started.Load() {
-		s.mover.wake()
-	}
-	return nil
-}
-
 // act does what is wanted of the mover.
 func (s *sealedLane) act() {
 	for {
 		s.mover.look()
 		s.mu.Lock()
 		offer, move := s.offer, s.move
-		s.offer, s.move = nil, false
+		s.offer, s.move = nil, move && offer != nil
 		s.mu.Unlock()
 		var err error
 		switch {
@@ -155,95 +115,6 @@ func (s *sealedLane) act() {
 				slog.String("session", s.link.session.id.String()))
 		}
 	}
-}
-
-// take acts on an offer.
-func (s *sealedLane) take(o *laneOffer) error {
-	to, err := s.resolve(o.address)
-	if err != nil {
-		return fmt.Errorf("the offered address: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var socket laneSocket
-	if s.socket == nil || s.to != to {
-		s.mu.Unlock()
-		socket, err = s.open(to)
-		s.mu.Lock()
-		if err != nil {
-			return err
-		}
-	}
-	now := time.Now()
-	if s.core == nil {
-		s.core, err = sealed.NewClient(sealed.ClientConfig{
-			Shared: sealed.Shared{MaxMessage: s.link.session.maxReliable},
-		}, sealed.SessionID(s.link.session.id), now)
-	}
-	if err == nil {
-		err = s.core.Offer(o.Offer, now)
-	}
-	if socket != nil {
-		if err != nil || s.stopped {
-			_ = socket.Close()
-			return err
-		}
-		s.swap(socket, to)
-	}
-	s.after(now)
-	return err
-}
-
-// change opens a new socket for a lane that is bound, or about to be.
-func (s *sealedLane) change() error {
-	s.mu.Lock()
-	to, wanted := s.to, s.socket != nil
-	s.mu.Unlock()
-	if !wanted {
-		return nil
-	}
-	socket, err := s.open(to)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped || s.socket == nil {
-		return socket.Close()
-	}
-	s.moves++
-	s.moved = now
-	s.swap(socket, to)
-	s.core.Rebind(now)
-	s.after(now)
-	return nil
-}
-
-// resolve returns the address that an offer means.
-func (s *sealedLane) resolve(address string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if host == "" {
-		if host = s.host; s.dialed.IsValid() {
-			host = s.dialed.Addr().String()
-		}
-	}
-	ctx, cancel := context.WithTimeout(s.life, resolveWithin)
-	defer cancel()
-	addrs, err := resolve(ctx, host, port)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	// The family that has worked for TCP is the better one.
-	for _, a := range addrs {
-		if s.dialed.IsValid() && a.Addr().Is4() == s.dialed.Addr().Is4() {
-			return a, nil
-		}
-	}
-	return addrs[0], nil
 }
 
 // after is called after each call of the core: it sends what that wants to be sent
@@ -289,14 +160,6 @@ func (s *sealedLane) after(now time.Time) {
 	}
 }
 
-// arrive wakes who waits for the lane. mu is held.
-func (s *sealedLane) arrive() {
-	if s.arrived != nil {
-		close(s.arrived)
-		s.arrived = nil
-	}
-}
-
 // tick lets the core see that time has passed.
 func (s *sealedLane) tick() {
 	now := time.Now()
@@ -337,41 +200,6 @@ func (s *sealedLane) describe(i *Info) {
 	i.Transport = TCPUDP
 	i.Lane.Remote, i.Lane.RTT, i.Lane.Jitter = s.to, p.RTT, p.Jitter
 	i.Lane.LossPPM = uint32(p.Loss * 1e6)
-}
-
-// rebind moves a bound lane to a new socket and returns when the gateway was heard
-// there.
-func (s *sealedLane) rebind(ctx context.Context) error {
-	s.mu.Lock()
-	if !s.bound {
-		s.mu.Unlock()
-		return errUnbound
-	}
-	moves := s.moves
-	s.move = true
-	s.mu.Unlock()
-	s.mover.wake()
-	for {
-		s.mu.Lock()
-		if s.arrived == nil {
-			s.arrived = make(chan struct{})
-		}
-		arrived, done, bound := s.arrived, s.moves > moves && s.heard.Load() > s.moved.UnixNano(), s.bound
-		s.mu.Unlock()
-		switch {
-		case done:
-			return nil
-		case !bound:
-			return errUnbound
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-s.life.Done():
-			return errEnded
-		}
-	}
 }
 
 // stop ends the lane and returns when no goroutine is left.

@@ -55,3 +55,23 @@ func TestLaneOutlivesLongDatagrams(t *testing.T) {
 	assert.True(t, info.Lane.Bound)
 	assert.Zero(t, info.Lane.Moves)
 }
+
+// A lane for which there is no other socket stays where it is, and who asked for one
+// learns why at once.
+func TestLaneWithoutAnotherSocket(t *testing.T) {
+	var sockets atomic.Int32
+	g := startGateway(t, clienttest.Config{UDP: true})
+	c, _ := bind(t, g, client.Options{
+		ListenPacket: func(_ context.Context, network string) (net.PacketConn, error) {
+			if sockets.Add(1) > 1 {
+				return nil, syscall.EMFILE
+			}
+			return net.ListenPacket(network, "127.0.0.1:0")
+		},
+	})
+	for range 2 {
+		require.ErrorIs(t, c.Rebind(timeout(t)), syscall.EMFILE)
+	}
+	exchange(t, c, 0, []byte("still here"))
+	assert.Zero(t, c.Info().Lane.Moves)
+}

@@ -120,18 +120,6 @@ func (s *sealedLane) send(b []byte, now time.Time) {
 	}
 }
 
-// failed asks for another socket, because this one does not get through, and
-// reports whether there will be one: not again so soon. mu is held.
-func (s *sealedLane) failed(now time.Time) bool {
-	if now.Sub(s.moved) < moveAgain {
-		return false
-	}
-	s.moved = now
-	s.move = true
-	s.mover.wake()
-	return true
-}
-
 // refused reports whether err says that a packet was lost, and nothing of the socket.
 func refused(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOBUFS)

@@ -84,7 +84,8 @@ func (q *quicServer) close() {
 }
 
 func (g *Gateway) serveSession(conn *quicgo.Conn) {
-	s := &Session{gateway: g, over: make(chan struct{}), queue: outbox.New(outbox.Config{ReliableBytes: 64 << 20})}
+	s := &Session{gateway: g, over: make(chan struct{})}
+	s.queue.Init(outbox.Config{ReliableBytes: 64 << 20})
 	c := quicsession.New(conn, quicsession.Config{
 		MaxMessage: 1 << 20, Pool: buffers, Opened: func() {
 			if opened := g.config.Opened; opened != nil {

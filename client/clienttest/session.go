@@ -40,7 +40,7 @@ type Session struct {
 	conn    *tls.Conn
 	raw     net.Conn
 	core    *lane.Core
-	queue   *outbox.Queue
+	queue   outbox.Queue
 	sealed  atomic.Pointer[transport.Lane] // nil without
 	bound   atomic.Bool                    // sealed carries messages
 	wakes   chan struct{}
@@ -55,8 +55,8 @@ func newSession(g *Gateway, conn *tls.Conn, raw net.Conn) *Session {
 	s := &Session{
 		gateway: g, conn: conn, raw: raw, over: make(chan struct{}), wrote: make(chan struct{}),
 		wakes: make(chan struct{}, 1), resumed: make(chan struct{}, 1),
-		queue: outbox.New(outbox.Config{ReliableBytes: 64 << 20}),
 	}
+	s.queue.Init(outbox.Config{ReliableBytes: 64 << 20})
 	s.core = lane.New(lane.Config{
 		Role: lane.Gateway, MaxMessage: 1 << 20, Pool: buffers, Resume: func() { signal(s.resumed) },
 	}, peer{s})
