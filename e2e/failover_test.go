@@ -188,7 +188,7 @@ func numbered(acknowledges bool) (*atomic.Bool, func(*stream, *straitv1.GatewayB
 		for _, e := range in.Events {
 			if m := e.GetMessage(); m != nil && string(m.Payload) == "10" && died.CompareAndSwap(false, true) {
 				_ = s.write([]byte{0, 0, 9, 9, 0x12}) // the beginning of an answer
-				s.conn.Close()
+				s.cut()
 				return nil
 			}
 		}

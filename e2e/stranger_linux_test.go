@@ -4,14 +4,11 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-var listeningQUIC = regexp.MustCompile(`msg=listening transport=quic address=(\S+)`)
 
 // An independent QUIC stack, ngtcp2 with GnuTLS, opens a session, sends on the
 // control stream, on a channel stream and as a DATAGRAM, and gets all echoed; also

@@ -162,7 +162,7 @@ func TestBatchesThatEndAStream(t *testing.T) {
 			first := game.announced(t, p)
 			_ = first.on.write(c.write) // the gateway need not read all of it
 			if name == "dies mid-batch" {
-				first.on.conn.Close()
+				first.on.cut()
 			}
 			again := game.again(t, p)
 			assert.Equal(t, first.Session, again.Session, "the handle stays")

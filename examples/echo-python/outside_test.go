@@ -22,21 +22,38 @@ import (
 
 const patience = 60 * time.Second
 
-var listening = regexp.MustCompile(`listening on (?:\('([^']+)', (\d+)\)|(/\S+))`)
+// program is one of the examples.
+type program struct {
+	script, scheme string
+	modules        string // beside Python's own
+	packages       string // Debian's, with the modules
+	listening      *regexp.Regexp
+}
 
-// python is an interpreter that has protobuf. The one on PATH may be a version
+var programs = []program{
+	{
+		script: "echo.py", scheme: "link", modules: "google.protobuf", packages: "python3-protobuf",
+		listening: regexp.MustCompile(`listening on (?:\('([^']+)', (\d+)\)|(/\S+))`),
+	},
+	{
+		script: "echo_grpc.py", scheme: "grpc", modules: "google.protobuf, grpc", packages: "python3-grpcio python3-protobuf",
+		listening: regexp.MustCompile(`listening on grpc(?:://([^:]+):(\d+)|\+unix://)`),
+	},
+}
+
+// python is an interpreter that has the modules of p. The one on PATH may be a version
 // manager's, without the system's packages.
-func python(t *testing.T) string {
+func (p program) python(t *testing.T) string {
 	t.Helper()
 	var why []byte
 	for _, path := range []string{"python3", "/usr/bin/python3"} {
-		out, err := exec.Command(path, "-c", "import google.protobuf").CombinedOutput()
+		out, err := exec.Command(path, "-c", "import "+p.modules).CombinedOutput()
 		if err == nil {
 			return path
 		}
 		why = fmt.Appendf(why, "%s: %v\n%s\n", path, err, out)
 	}
-	require.FailNow(t, "python3 with protobuf is missing: apt-get install python3-protobuf", "%s", why)
+	require.FailNow(t, "python3 with "+p.modules+" is missing: apt-get install "+p.packages, "%s", why)
 	return ""
 }
 
@@ -57,34 +74,36 @@ func stop(t *testing.T, ctx context.Context, p *process.Process) {
 }
 
 func TestPythonEchoes(t *testing.T) {
-	interpreter := python(t)
 	strait := filepath.Join(t.TempDir(), "strait")
 	out, err := exec.Command("go", "build", "-o", strait, "strait/cmd/strait").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	dir, err := os.MkdirTemp("", "echo") // the path of a Unix socket is short
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	for name, url := range map[string]string{
-		"tcp":  "link://127.0.0.1:0",
-		"unix": "link+unix://" + filepath.Join(dir, "socket"),
-	} {
-		t.Run(name, func(t *testing.T) { echoes(t, interpreter, strait, url) })
+	for _, p := range programs {
+		interpreter := p.python(t)
+		for name, url := range map[string]string{
+			"tcp":  p.scheme + "://127.0.0.1:0",
+			"unix": p.scheme + "+unix://" + filepath.Join(dir, p.scheme),
+		} {
+			t.Run(p.script+" on "+name, func(t *testing.T) { p.echoes(t, interpreter, strait, url) })
+		}
 	}
 }
 
-func echoes(t *testing.T, interpreter, strait, url string) {
+func (p program) echoes(t *testing.T, interpreter, strait, url string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	backend, err := process.Start(process.Spec{
-		Name: "python", Path: interpreter, Args: []string{"echo.py", url}, Out: logged{t},
-		Env: []string{"PYTHONDONTWRITEBYTECODE=1"}, Keep: []*regexp.Regexp{listening},
+		Name: "python", Path: interpreter, Args: []string{p.script, url}, Out: logged{t},
+		Env: []string{"PYTHONDONTWRITEBYTECODE=1"}, Keep: []*regexp.Regexp{p.listening},
 	})
 	require.NoError(t, err)
 	stop(t, ctx, backend)
-	addr, err := backend.Await(ctx, listening)
+	addr, err := backend.Await(ctx, p.listening)
 	require.NoError(t, err)
-	if addr[2] != "" {
-		url = "link://" + addr[1] + ":" + addr[2]
+	if addr[1] != "" {
+		url = p.scheme + "://" + addr[1] + ":" + addr[2]
 	}
 	gateway, err := process.StartGateway(ctx, strait, url, logged{t})
 	require.NoError(t, err)
