@@ -77,8 +77,9 @@ outside-spin: ## the model of the ring's parking, searched exhaustively
 outside-net: ## attacks and roaming between network namespaces, ngtcp2 as a client (root)
 	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -timeout 10m ./e2e
 
-outside-lab: ## the emulated links, measured (root)
-	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 ./compare/lab
+outside-lab: ## the emulated links, measured, and comparisons on them, on an idle machine (root)
+	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -p 1 ./compare/lab ./compare/grid
+	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -run '^TestCompare' ./cmd/strait
 
 outside-browser: ## the report, looked at by Chromium
 	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 ./compare/report/...

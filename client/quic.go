@@ -60,6 +60,7 @@ func (d *dialer) dialQUIC(ctx context.Context, w way) (*connection, error) {
 
 func (d *dialer) quicConfig() *quicgo.Config {
 	c := quicsession.QUICConfig()
+	c.EnableDatagrams = !d.options.NoDatagrams
 	c.HandshakeIdleTimeout = 2 * d.options.OpenTimeout // the context ends it
 	c.MaxIdleTimeout = quicQuiet
 	return c

@@ -86,6 +86,64 @@ func TestQUICPingIsAnsweredByTheGateway(t *testing.T) {
 	work.Wait()
 }
 
+// Without DATAGRAM frames the gateway hears of none, and unreliable messages take the
+// control stream in both directions, which loses nothing.
+func TestQUICWithoutDatagrams(t *testing.T) {
+	o := client.Options{Transport: client.QUIC, NoDatagrams: true}
+	t.Run("echo", func(t *testing.T) {
+		g := startBoth(t, clienttest.Config{Hello: func(_ *straitv1.ClientHello, s *straitv1.ServerHello) error {
+			s.MaxUnreliableBytes = 10000
+			return nil
+		}})
+		c := dial(t, g, o)
+		assert.Equal(t, client.QUIC, c.Info().Transport)
+		assert.Equal(t, 10000, c.Info().MaxUnreliable, "a stream carries what the gateway allows")
+		for i := range 50 {
+			text := fmt.Sprintf("%d%09000d", i, 0)
+			require.NoError(t, c.Send(timeout(t), client.Unreliable, 7, []byte(text)))
+			m := receive(t, c)
+			require.Equal(t, client.Unreliable, m.Delivery)
+			require.Equal(t, uint8(7), m.Channel)
+			require.Equal(t, text, string(m.Payload))
+		}
+	})
+	t.Run("frames", func(t *testing.T) {
+		type seen struct {
+			remote bool
+			frame  wire.Header
+		}
+		frames := make(chan seen, 1)
+		g := startBoth(t, clienttest.Config{RawQUIC: func(conn *quicgo.Conn) {
+			control, err := conn.AcceptStream(context.Background())
+			if err != nil {
+				return
+			}
+			f := quicFrames{control}
+			if _, _, err := f.frame(); err != nil {
+				return
+			}
+			_, _ = control.Write(wire.AppendFrame(nil, wire.ServerHello, 0, marshal(t, goodHello())))
+			if h, _, err := f.frame(); err == nil {
+				frames <- seen{conn.ConnectionState().SupportsDatagrams.Remote, h}
+			}
+		}})
+		o := o
+		o.Pin, o.Reconnect.Off = g.Pin(), true
+		c, err := client.Dial(timeout(t), g.Addr(), o)
+		require.NoError(t, err)
+		defer func() { _ = c.Close() }()
+		require.NoError(t, c.Send(timeout(t), client.Unreliable, 7, []byte("where I am")))
+		select {
+		case got := <-frames:
+			assert.False(t, got.remote, "max_datagram_frame_size was offered")
+			assert.Equal(t, wire.DataUnreliable, got.frame.Type)
+			assert.Equal(t, uint8(7), got.frame.Channel)
+		case <-timeout(t).Done():
+			require.Fail(t, "nothing came on the control stream")
+		}
+	})
+}
+
 // What a datagram cannot carry is refused, not cut or sent by a stream.
 func TestQUICRefusesWhatNoDatagramCarries(t *testing.T) {
 	g := startBoth(t, clienttest.Config{Hello: func(_ *straitv1.ClientHello, s *straitv1.ServerHello) error {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -26,11 +28,13 @@ import (
 	"strait/compare/report"
 )
 
-// asStrait makes the test binary the command, and withoutRights one that root has no
-// rights in.
+// asStrait makes the test binary the command, withoutRights one that root has no rights
+// in, and onFullDisk one that finds a folder on a full disk: "at first" or "later", and
+// which.
 const (
 	asStrait      = "STRAIT_TEST_AS_STRAIT"
 	withoutRights = "STRAIT_TEST_WITHOUT_RIGHTS"
+	onFullDisk    = "STRAIT_TEST_ON_FULL_DISK"
 )
 
 func TestMain(m *testing.M) {
@@ -40,6 +44,14 @@ func TestMain(m *testing.M) {
 		}
 		env := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, withoutRights) })
 		panic(syscall.Exec("/proc/self/exe", os.Args, env))
+	}
+	if when, dir, ok := strings.Cut(os.Getenv(onFullDisk), " in "); ok {
+		code, err := runOnFullDisk(when, dir)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "test:", err)
+			code = 3
+		}
+		os.Exit(code)
 	}
 	// Children of a comparison inherit the environment.
 	if os.Getenv(asStrait) != "" || slices.Equal(os.Args[1:], []string{"compare", "--child"}) {
@@ -155,11 +167,8 @@ func TestCompareOnLoopback(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	code, out, errOut := compareHere(quick("--json", file("r.json"), "--html", file("r.html"), "--markdown", file("r.md"))...)
-	if strings.Contains(errOut, "saturated") || strings.Contains(errOut, "behind their own schedule") {
-		require.Equal(t, 1, code)
-		if os.Getenv("STRAIT_TEST_OUTSIDE") != "1" {
-			t.Skip("this machine is too busy for any run to count")
-		}
+	if code == 1 {
+		skipIfBusy(t, errOut)
 	}
 	require.Zero(t, code, errOut)
 	assert.Contains(t, out, "Recommendation")
@@ -182,6 +191,89 @@ func TestCompareOnLoopback(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	assert.Len(t, entries, 4)
+}
+
+// runOnFullDisk is the command in a mount namespace where dir is a small disk, which is
+// full at first, or as soon as the run has begun. It prints what is left in dir.
+func runOnFullDisk(when, dir string) (code int, err error) {
+	runtime.LockOSThread() // which the child is forked from
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return 0, err
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return 0, err
+	}
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=1m"); err != nil {
+		return 0, err
+	}
+	fill := func() error {
+		err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 2<<20), 0o600)
+		if !errors.Is(err, syscall.ENOSPC) {
+			return fmt.Errorf("the disk is not full: %v", err)
+		}
+		return nil
+	}
+	if when == "at first" {
+		err = fill()
+	}
+	cmd := strait(os.Args[1:]...)
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(s string) bool { return strings.HasPrefix(s, onFullDisk) })
+	cmd.Stdout = os.Stdout
+	said, pipeErr := cmd.StderrPipe()
+	if err = errors.Join(err, pipeErr, cmd.Start()); err != nil {
+		return 0, err
+	}
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		fmt.Fprintln(os.Stderr, lines.Text())
+		if when == "later" && strings.HasPrefix(lines.Text(), "scenarios: ") {
+			err = errors.Join(err, fill())
+		}
+	}
+	_ = cmd.Wait()
+	entries, readErr := os.ReadDir(dir)
+	for _, e := range entries {
+		fmt.Println("left:", e.Name())
+	}
+	return cmd.ProcessState.ExitCode(), errors.Join(err, readErr)
+}
+
+// A disk that is full is told before the run, one that fills up meanwhile behind the
+// figures, which are not lost. Neither keeps half a report.
+func TestCompareOnADiskWithoutRoom(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount a disk")
+	}
+	for when, want := range map[string]string{
+		"at first": "strait: --json: %s cannot be written: ",
+		"later":    "strait: report %s was not written: ",
+	} {
+		t.Run(when, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "r.json")
+			cmd := strait(quick("--json", file, "--html", filepath.Join(dir, "r.html"))...)
+			cmd.Env = append(cmd.Env, onFullDisk+"="+when+" in "+dir)
+			var out, errOut bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &out, &errOut
+			require.Error(t, cmd.Run())
+			skipIfBusy(t, errOut.String())
+			assert.Equal(t, 1, cmd.ProcessState.ExitCode(), errOut.String())
+			assert.Contains(t, errOut.String(), fmt.Sprintf(want, file))
+			assert.Contains(t, errOut.String(), "no space left on device")
+			assert.Equal(t, when == "later", strings.Contains(out.String(), "Recommendation"), "the figures")
+			assert.Equal(t, 1, strings.Count(out.String(), "left: "))
+			assert.Contains(t, out.String(), "left: filler\n")
+		})
+	}
+}
+
+// skipIfBusy ends a test on loopback where no run counted because of what else runs on
+// the machine.
+func skipIfBusy(t *testing.T, errOut string) {
+	t.Helper()
+	busy := strings.Contains(errOut, "saturated") || strings.Contains(errOut, "behind their own schedule")
+	if busy && os.Getenv("STRAIT_TEST_OUTSIDE") != "1" {
+		t.Skip("this machine is too busy for any run to count")
+	}
 }
 
 // A report that finds no room is told before the run, and leaves nothing.
@@ -322,7 +414,7 @@ func TestCompareInLabs(t *testing.T) {
 	}
 	require.NoError(t, lab.Check())
 	dir := t.TempDir()
-	cmd := strait("compare", "-s", "4g,wifi-bad", "-t", "tcp,quic,websocket", "-r", "1", "--seconds", "3",
+	cmd := strait("compare", "-s", "4g,wifi-bad", "-t", "tcp,quic,websocket", "-r", "1", "--seconds", "3", "-p", "2",
 		"--json", filepath.Join(dir, "r.json"), "--html", filepath.Join(dir, "r.html"))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -56,7 +56,7 @@ Exit status 1 if no client could open, if a client failed or lost its session (u
 
 One process holds some 10,000 clients at low rates; each needs one open file, two where a session may use UDP beside TCP. A certificate that the system does not trust is pinned for this run if ADDR is this machine, and the output says so; a token is never sent to such a server.
 
-Transports: ` + strings.Join(swarm.TransportNames(), ", ") + `
+Transports: ` + strings.Join(swarm.TransportNames(), ", ") + `; quic-streams is QUIC without datagrams
 
 Examples:
   strait swarm 127.0.0.1:7777
@@ -66,8 +66,8 @@ Examples:
   strait swarm 127.0.0.1:7777 -c 5000 --input-rate 0 --chat-rate 0 -d 10m   idle sessions alone`
 }
 
-// swarmTransport is the name of a transport of package client.
-type swarmTransport struct{ client.Transport }
+// swarmTransport is the name of a transport.
+type swarmTransport struct{ swarm.Transport }
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (t *swarmTransport) UnmarshalText(text []byte) (err error) {
@@ -139,7 +139,8 @@ func (c *swarmCmd) config() (swarm.Config, error) {
 	ping := pingCmd{CA: c.CA, Pin: c.Pin, ServerName: c.ServerName, Token: c.Token, TokenFile: c.TokenFile, Timeout: c.Timeout}
 	options, err := ping.options()
 	options.Reconnect = client.Reconnect{}
-	options.Name, options.Transport, options.QUICAddr = "strait-swarm", c.Transport.Transport, c.QUICAddr
+	options.Name, options.QUICAddr = "strait-swarm", c.QUICAddr
+	c.Transport.Set(&options)
 	return swarm.Config{
 		Addr: c.Addr, Options: options, Clients: c.Clients, Ramp: c.Ramp, Duration: c.Duration, Wait: c.Wait,
 		Inputs:    swarm.Flow{Rate: c.InputRate, Size: c.InputSize, Channel: c.InputChannel},

@@ -23,8 +23,8 @@ type Conn interface {
 	Send(ctx context.Context, d transport.Delivery, channel uint8, payload []byte) error
 	// Receive returns the next message; an error ends the session.
 	Receive(ctx context.Context) (Message, error)
-	// Close ends the session. Idempotent; Send and Receive then return an error, also
-	// those that wait.
+	// Close ends the session, and may wait for the peer to agree. Idempotent; Send and
+	// Receive then return an error, also those that wait.
 	Close() error
 }
 

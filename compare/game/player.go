@@ -46,6 +46,8 @@ type play struct {
 	conn Conn          // nil between two
 	next chan struct{} // closed when conn changes
 	last int64         // arrival
+
+	closing sync.WaitGroup // connections that are over
 }
 
 // Play connects and plays until the clock shows until, then drains. Play does not
@@ -96,6 +98,7 @@ func (p Player) Play(ctx context.Context, until int64) measure.PlayerLog {
 	}
 	cancel()
 	senders.Wait()
+	g.closing.Wait()
 	return g.log
 }
 
@@ -128,7 +131,7 @@ func (g *play) dial(ctx context.Context) Conn {
 	}
 }
 
-// session plays on one connection until it or the run ends. It closes c.
+// session plays on one connection until it or the run ends, then begins to close it.
 func (g *play) session(ctx context.Context, c Conn) {
 	g.mu.Lock()
 	g.last = g.Clock.Now()
@@ -155,8 +158,9 @@ func (g *play) session(ctx context.Context, c Conn) {
 	g.mu.Lock()
 	g.conn = nil
 	g.mu.Unlock()
-	// Why a connection that is over ends no better changes nothing for the player.
-	_ = c.Close()
+	// A close may wait for a peer that is gone; the player dials meanwhile. Why it ends
+	// no better changes nothing for him.
+	g.closing.Go(func() { _ = c.Close() })
 }
 
 // watch gives up a connection from which nothing came for Silence.

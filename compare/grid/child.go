@@ -124,7 +124,7 @@ func play(ctx context.Context, o order, replies *json.Encoder) error {
 	clock := game.NewClock()
 	m := startMeter(ctx, clock, o.Window)
 	r := result{Logs: make([]measure.PlayerLog, o.Players)}
-	dial, wait := c.Dial(o.Endpoint)
+	dial := c.Dial(o.Endpoint)
 	var players sync.WaitGroup
 	for i := range r.Logs {
 		players.Go(func() {
@@ -135,7 +135,6 @@ func play(ctx context.Context, o order, replies *json.Encoder) error {
 		})
 	}
 	players.Wait()
-	defer wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -58,6 +58,25 @@ func loopback(t *testing.T, names ...string) grid.Config {
 }
 
 // needsLab skips where no lab can be made or the machine is not there for it.
+// brief is a run in a lab as short as loopback's.
+func brief(t *testing.T, names ...string) grid.Config {
+	t.Helper()
+	c := loopback(t, names...)
+	c.Scenarios, c.Loopback = []grid.Network{network(t, "lan")}, false
+	return c
+}
+
+// mayMakeLabs skips where no lab can be made.
+func mayMakeLabs(t *testing.T) {
+	t.Helper()
+	if os.Getenv("STRAIT_TEST_OUTSIDE") == "1" {
+		require.NoError(t, lab.Check())
+	}
+	if err := lab.Check(); err != nil {
+		t.Skip(err)
+	}
+}
+
 func needsLab(t *testing.T) {
 	t.Helper()
 	if os.Getenv("STRAIT_TEST_OUTSIDE") != "1" {

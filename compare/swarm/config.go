@@ -77,7 +77,7 @@ func (c *Config) Validate() error {
 	case c.Clients > maxClients:
 		refuse("%d clients: at most %d", c.Clients, maxClients)
 	default:
-		if err := enoughFiles(c.Clients, c.Options.Transport); err != nil {
+		if err := enoughFiles(c.Clients, transportOf(&c.Options)); err != nil {
 			errs = append(errs, err)
 		}
 	}

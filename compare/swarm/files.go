@@ -21,15 +21,15 @@ func filesPerClient(t client.Transport) int {
 
 // enoughFiles says what to do when the process may not open as many sockets as the
 // clients need.
-func enoughFiles(clients int, t client.Transport) error {
+func enoughFiles(clients int, t Transport) error {
 	if limit, known := openFiles(); known {
 		return fits(limit, clients, t)
 	}
 	return nil
 }
 
-func fits(limit uint64, clients int, t client.Transport) error {
-	each := filesPerClient(t)
+func fits(limit uint64, clients int, t Transport) error {
+	each := filesPerClient(t.Transport)
 	need := uint64(clients*each + spareFiles)
 	if need <= limit {
 		return nil

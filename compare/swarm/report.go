@@ -149,7 +149,7 @@ func (s *swarm) report(r *Report, o *observer) {
 	c := s.config
 	r.Schema = Schema
 	r.Setting = Setting{
-		Address: c.Addr, Transport: c.Options.Transport.String(), Clients: c.Clients,
+		Address: c.Addr, Transport: transportOf(&c.Options).String(), Clients: c.Clients,
 		Ramp: micros(c.Ramp), Duration: micros(c.Duration), KeepGoing: c.KeepGoing, Seed: c.Seed,
 	}
 	r.Opening.Opened, r.Opening.Failed = s.opened, s.failed
@@ -157,7 +157,7 @@ func (s *swarm) report(r *Report, o *observer) {
 	r.Transports = make(map[string]int)
 	for _, p := range s.players {
 		if p.open.Load() {
-			r.Transports[p.transport.String()]++
+			r.Transports[Transport{p.transport, c.Options.NoDatagrams}.String()]++
 		}
 	}
 	t := sum(s.tallies)

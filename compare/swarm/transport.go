@@ -8,29 +8,60 @@ import (
 	"strait/internal/nearest"
 )
 
+// Transport is how clients dial: a transport of package client, or a variant of one.
+type Transport struct {
+	client.Transport
+	// NoDatagrams is that of client.Options.
+	NoDatagrams bool
+}
+
+// variants are all there are, the SDK's own choice first.
+var variants = func() []Transport {
+	all := []Transport{{Transport: client.Auto}}
+	for _, t := range client.Transports {
+		all = append(all, Transport{Transport: t})
+		if t == client.QUIC {
+			all = append(all, Transport{Transport: t, NoDatagrams: true})
+		}
+	}
+	return all
+}()
+
+// String returns the name: "quic-streams" for QUIC without datagrams, else the
+// client's.
+func (t Transport) String() string {
+	if t.Transport == client.QUIC && t.NoDatagrams {
+		return "quic-streams"
+	}
+	return t.Transport.String()
+}
+
+// Set makes o dial so.
+func (t Transport) Set(o *client.Options) { o.Transport, o.NoDatagrams = t.Transport, t.NoDatagrams }
+
+// transportOf is how o dials.
+func transportOf(o *client.Options) Transport { return Transport{o.Transport, o.NoDatagrams} }
+
 // TransportNames lists what ParseTransport takes.
 func TransportNames() []string {
-	names := []string{client.Auto.String()}
-	for _, t := range client.Transports {
-		names = append(names, t.String())
+	names := make([]string, len(variants))
+	for i, t := range variants {
+		names[i] = t.String()
 	}
 	return names
 }
 
-// ParseTransport finds a transport of package client by its name. The error of an
-// unknown one suggests the nearest.
-func ParseTransport(name string) (client.Transport, error) {
-	if name == client.Auto.String() {
-		return client.Auto, nil
-	}
-	for _, t := range client.Transports {
+// ParseTransport finds a transport by its name. The error of an unknown one suggests
+// the nearest.
+func ParseTransport(name string) (Transport, error) {
+	for _, t := range variants {
 		if name == t.String() {
 			return t, nil
 		}
 	}
 	names := TransportNames()
 	if near := nearest.To(strings.ToLower(name), names, len(name)/2); near != "" {
-		return 0, fmt.Errorf("there is no transport %q; did you mean %s?", name, near)
+		return Transport{}, fmt.Errorf("there is no transport %q; did you mean %s?", name, near)
 	}
-	return 0, fmt.Errorf("there is no transport %q; there are %s", name, strings.Join(names, ", "))
+	return Transport{}, fmt.Errorf("there is no transport %q; there are %s", name, strings.Join(names, ", "))
 }

@@ -113,10 +113,16 @@ func TestTransportsAreFoundByName(t *testing.T) {
 	for _, want := range append(client.Transports[:], client.Auto) {
 		got, err := ParseTransport(want.String())
 		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		assert.Equal(t, Transport{Transport: want}, got)
 		assert.Contains(t, TransportNames(), want.String())
 	}
-	for typo, near := range map[string]string{"tpc": "tcp", "TCP": "tcp", "auot": "auto", "tc": "tcp", "aut": "auto"} {
+	var o client.Options
+	streams, err := ParseTransport("quic-streams")
+	require.NoError(t, err)
+	streams.Set(&o)
+	assert.Equal(t, client.Options{Transport: client.QUIC, NoDatagrams: true}, o)
+	assert.Equal(t, []string{"auto", "quic", "quic-streams", "tcp+udp", "tcp"}, TransportNames())
+	for typo, near := range map[string]string{"tpc": "tcp", "TCP": "tcp", "auot": "auto", "tc": "tcp", "aut": "auto", "quick-streams": "quic-streams", "quic-stream": "quic-streams", "qiuc": "quic"} {
 		_, err := ParseTransport(typo)
 		assert.ErrorContains(t, err, "did you mean "+near+"?", typo)
 	}
@@ -127,13 +133,13 @@ func TestTransportsAreFoundByName(t *testing.T) {
 }
 
 func TestTheFileLimitSaysWhatToRaise(t *testing.T) {
-	assert.NoError(t, fits(10_000+spareFiles, 10_000, client.TCP))
-	err := fits(1024, 10_000, client.TCP)
+	assert.NoError(t, fits(10_000+spareFiles, 10_000, Transport{Transport: client.TCP}))
+	err := fits(1024, 10_000, Transport{Transport: client.TCP})
 	assert.ErrorContains(t, err, "10000 clients on tcp need 10064 open files, and this process may have 1024")
 	assert.ErrorContains(t, err, "ulimit -n 10064")
 	assert.ErrorContains(t, err, "at most 960 clients")
-	assert.ErrorContains(t, fits(10_000+spareFiles, 10_000, client.Auto), "at most 5000 clients", "two ways at once")
-	assert.ErrorContains(t, fits(10, 1, client.TCP), "at most 0 clients")
+	assert.ErrorContains(t, fits(10_000+spareFiles, 10_000, Transport{Transport: client.Auto}), "at most 5000 clients", "two ways at once")
+	assert.ErrorContains(t, fits(10, 1, Transport{Transport: client.TCP}), "at most 0 clients")
 }
 
 func TestConfigRefusesWhatMakesNoSense(t *testing.T) {

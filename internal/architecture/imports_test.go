@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,8 +22,8 @@ const module = "strait/"
 
 // rule forbids packages to reach others, directly or through what they import.
 type rule struct {
-	from   string   // a package below module, or with /... also all below it
-	except []string // packages of from that the rule leaves alone
+	from   string   // a package below module, or with /... also all below it; "..." is all
+	except []string // likewise, what of from the rule leaves alone
 	never  []string // forbidden: likewise, or an import path outside the module
 	reason string
 }
@@ -43,6 +47,7 @@ var rules = []rule{
 	{from: "backend/...", never: append([]string{"strait/gateway/...", "strait/upstream/...", "strait/transport/...", "strait/client/..."}, transports...), reason: "game logic needs the contract alone"},
 	{from: "client", never: []string{"strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/backend/...", "strait/tcp/...", "strait/udp", "strait/quic", "google.golang.org/grpc/...", "github.com/prometheus/..."}, reason: "the SDK ships inside games: of the transports it has only what both ends share"},
 	{from: "client/clienttest", never: []string{"strait/gateway/...", "strait/upstream/...", "strait/configs", "strait/backend/...", "google.golang.org/grpc/...", "github.com/prometheus/..."}, reason: "it stands in for a gateway in tests of games"},
+	{from: "...", except: []string{"compare/...", "bench/...", "cmd/strait"}, never: []string{"strait/compare/...", "github.com/xtaci/kcp-go/...", "github.com/coder/websocket/..."}, reason: "nothing that serves or is shipped carries the lab and the rivals; of the one binary TestOnlyItsCommandsReachTheLab tells more"},
 	{from: "configs", never: append([]string{"strait/gateway/...", "strait/client/..."}, transports...), reason: "configuration is decoded without starting anything"},
 }
 
@@ -79,13 +84,19 @@ func matches(pattern, path string) bool {
 	return pattern == path
 }
 
+// covers reports whether r is about the package at path.
+func (r rule) covers(path string) bool {
+	return matches(module+r.from, path) &&
+		!slices.ContainsFunc(r.except, func(e string) bool { return matches(module+e, path) })
+}
+
 // broken returns the imports of p that r forbids.
 func (r rule) broken(p listed, pkgs map[string]listed) (out []string) {
 	for _, dep := range p.Deps {
 		d := pkgs[dep]
 		for _, never := range r.never {
 			outside := never == "third-party" && d.Module != nil && d.Module.Path != "strait"
-			inside := matches(never, dep) && !matches(module+r.from, dep)
+			inside := matches(never, dep)
 			if outside || inside {
 				out = append(out, dep)
 			}
@@ -99,7 +110,7 @@ func TestImportsPointDownwards(t *testing.T) {
 	for _, r := range rules {
 		found := false
 		for path, p := range pkgs {
-			if !matches(module+r.from, path) || slices.Contains(r.except, strings.TrimPrefix(path, module)) {
+			if !r.covers(path) {
 				continue
 			}
 			found = true
@@ -119,6 +130,37 @@ func TestRulesCatch(t *testing.T) {
 	}
 	require.Equal(t, []string{"strait/tcp"}, rule{from: "gateway", never: transports}.broken(pkgs["strait/gateway"], pkgs))
 	require.Equal(t, []string{"example.com/x"}, rule{from: "queue", never: []string{"third-party"}}.broken(pkgs["strait/queue"], pkgs))
+	most := rule{from: "...", except: []string{"queue/...", "cmd/strait"}}
+	for path, covered := range map[string]bool{
+		"strait/gateway": true, "strait/cmd/strait/x": true, "strait/queues": true, "straits": false,
+		"strait/queue": false, "strait/queue/x": false, "strait/cmd/strait": false, "net": false,
+	} {
+		require.Equal(t, covered, most.covers(path), path)
+	}
+}
+
+// The one binary holds the lab as two of its commands. What serves in it does not call
+// them: only the files of these commands import it.
+func TestOnlyItsCommandsReachTheLab(t *testing.T) {
+	const folder = "../../cmd/strait"
+	files, err := filepath.Glob(folder + "/*.go")
+	require.NoError(t, err)
+	reach := 0
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, i := range f.Imports {
+			path, err := strconv.Unquote(i.Path.Value)
+			require.NoError(t, err)
+			if !matches("strait/compare/...", path) {
+				continue
+			}
+			reach++
+			base := filepath.Base(name)
+			require.True(t, strings.HasPrefix(base, "compare") || strings.HasPrefix(base, "swarm"), "%s must not import %s", base, path)
+		}
+	}
+	require.Positive(t, reach)
 }
 
 // Package names of transports are not used for variables, so that tcp.Listener

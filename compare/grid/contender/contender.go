@@ -21,7 +21,7 @@ type Contender struct {
 	CongestionControl string
 
 	serve func(context.Context, netip.AddrPort, rival.Handler) (Server, error)
-	dial  func(Endpoint) (dial game.Dial, wait func())
+	dial  func(Endpoint) game.Dial
 }
 
 // Kernel is the CongestionControl of contenders on TCP.
@@ -59,9 +59,9 @@ func (c Contender) Serve(ctx context.Context, at netip.AddrPort, h rival.Handler
 	return s, nil
 }
 
-// Dial returns how players reach the server at e. wait is called when all sessions are
-// closed, and returns when their goroutines have ended.
-func (c Contender) Dial(e Endpoint) (dial game.Dial, wait func()) { return c.dial(e) }
+// Dial returns how players reach the server at e. When a session's Close has returned,
+// nothing of it is left.
+func (c Contender) Dial(e Endpoint) game.Dial { return c.dial(e) }
 
 func strait(name, note, control string, t client.Transport, p parts) Contender {
 	return Contender{
@@ -69,7 +69,7 @@ func strait(name, note, control string, t client.Transport, p parts) Contender {
 		serve: func(ctx context.Context, at netip.AddrPort, h rival.Handler) (Server, error) {
 			return serveGateway(ctx, at, h, p)
 		},
-		dial: func(e Endpoint) (game.Dial, func()) { return dialSDK(e, t, p.oneStream) },
+		dial: func(e Endpoint) game.Dial { return dialSDK(e, t, p) },
 	}
 }
 

@@ -43,10 +43,8 @@ func TestEachCarriesTheGame(t *testing.T) {
 			until := clock.Now() + int64(1200*time.Millisecond)
 			var running sync.WaitGroup
 			running.Go(func() { logic.Run(t.Context(), until) })
-			dial, wait := c.Dial(e)
-			log := game.Player{Clock: clock, Dial: dial, Drain: 400 * time.Millisecond}.Play(t.Context(), until)
+			log := game.Player{Clock: clock, Dial: c.Dial(e), Drain: 400 * time.Millisecond}.Play(t.Context(), until)
 			running.Wait()
-			wait()
 			require.NoError(t, s.Close())
 			require.Empty(t, log.Failure)
 			require.Zero(t, log.Reconnects)
@@ -80,10 +78,8 @@ func TestDialRefuses(t *testing.T) {
 			try := func(e contender.Endpoint) {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				defer cancel()
-				dial, wait := c.Dial(e)
-				_, err := dial(ctx)
+				_, err := c.Dial(e)(ctx)
 				require.Error(t, err)
-				wait()
 			}
 			wrong := e
 			switch {

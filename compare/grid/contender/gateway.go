@@ -19,12 +19,12 @@ import (
 	"strait/upstream/inproc"
 )
 
-// parts are those of a gateway that a contender needs.
+// parts are those of a gateway that a contender needs, and how its players use them.
 type parts struct {
 	tcp       bool
 	sealed    bool // UDP beside TCP
 	quic      bool
-	datagrams bool // of QUIC
+	datagrams bool // of QUIC; players who do not want them do not offer them
 	oneStream bool // reliable messages all go in channel 0, which has no stream of its own
 }
 
@@ -75,7 +75,7 @@ func serveGateway(ctx context.Context, at netip.AddrPort, h rival.Handler, p par
 	if p.quic {
 		l, err := quic.Listen(ctx, at.String(), quic.Config{
 			TLS: s.certs.Server(quic.ALPN), Openings: s.gateway.Openings(), Pool: s.gateway.Pool(),
-			MaxUnreliable: gateway.MaxUnreliable, NoDatagrams: !p.datagrams,
+			MaxUnreliable: gateway.MaxUnreliable,
 		})
 		if err != nil {
 			return nil, err

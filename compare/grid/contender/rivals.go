@@ -32,9 +32,6 @@ func (s *rivalServer) Close() error {
 	return errors.Join(errs...)
 }
 
-// atOnce is the wait of those whose sessions end when they are closed.
-func atOnce() {}
-
 const keyBytes = 16 // AES-128, as TLS here uses
 
 func serveKCP(_ context.Context, at netip.AddrPort, h rival.Handler) (Server, error) {
@@ -47,14 +44,14 @@ func serveKCP(_ context.Context, at netip.AddrPort, h rival.Handler) (Server, er
 	return &rivalServer{Endpoint{Addr: s.Addr().String(), Key: key}, []func() error{s.Close}}, nil
 }
 
-func dialKCP(e Endpoint) (game.Dial, func()) {
+func dialKCP(e Endpoint) game.Dial {
 	return func(ctx context.Context) (game.Conn, error) {
 		c, err := kcp.Dial(ctx, e.Addr, kcp.Config{Key: e.Key})
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
-	}, atOnce
+	}
 }
 
 func serveWebSocket(_ context.Context, at netip.AddrPort, h rival.Handler) (Server, error) {
@@ -70,7 +67,7 @@ func serveWebSocket(_ context.Context, at netip.AddrPort, h rival.Handler) (Serv
 	return &rivalServer{e, []func() error{s.Close, certs.Close}}, nil
 }
 
-func dialWebSocket(e Endpoint) (game.Dial, func()) {
+func dialWebSocket(e Endpoint) game.Dial {
 	return func(ctx context.Context) (game.Conn, error) {
 		cert, err := x509.ParseCertificate(e.Certificate)
 		if err != nil {
@@ -83,5 +80,5 @@ func dialWebSocket(e Endpoint) (game.Dial, func()) {
 			return nil, err
 		}
 		return c, nil
-	}, atOnce
+	}
 }

@@ -2,7 +2,6 @@ package contender
 
 import (
 	"context"
-	"sync"
 
 	"strait/client"
 	"strait/compare/game"
@@ -11,25 +10,23 @@ import (
 
 // dialSDK opens sessions with the Go SDK. It does not reconnect by itself: when to
 // come back is the player's decision, the same for all contenders.
-func dialSDK(e Endpoint, t client.Transport, oneStream bool) (dial game.Dial, wait func()) {
-	var closing sync.WaitGroup
+func dialSDK(e Endpoint, t client.Transport, p parts) game.Dial {
 	return func(ctx context.Context) (game.Conn, error) {
 		c, err := client.Dial(ctx, e.Addr, client.Options{
-			Transport: t, QUICAddr: e.QUIC, Pin: e.Pin, Name: "strait-compare", Reconnect: client.Reconnect{Off: true},
+			Transport: t, QUICAddr: e.QUIC, NoDatagrams: !p.datagrams, Pin: e.Pin,
+			Name: "strait-compare", Reconnect: client.Reconnect{Off: true},
 		})
 		if err != nil {
 			return nil, err
 		}
-		return &sdkConn{client: c, oneStream: oneStream, closing: &closing}, nil
-	}, closing.Wait
+		return &sdkConn{client: c, oneStream: p.oneStream}, nil
+	}
 }
 
 // sdkConn is a client as a player uses it.
 type sdkConn struct {
 	client    *client.Client
 	oneStream bool
-	once      sync.Once
-	closing   *sync.WaitGroup
 }
 
 func (c *sdkConn) Send(ctx context.Context, d transport.Delivery, channel uint8, payload []byte) error {
@@ -41,9 +38,5 @@ func (c *sdkConn) Receive(ctx context.Context) (game.Message, error) {
 	return game.Message{Delivery: m.Delivery, Channel: m.Channel, Payload: m.Payload}, err
 }
 
-// Close does not wait: a client gives a gateway that may be gone a second to agree, and
-// a player who comes back does not lose it.
-func (c *sdkConn) Close() error {
-	c.once.Do(func() { c.closing.Go(func() { _ = c.client.Close() }) })
-	return nil
-}
+// Close gives a gateway that may be gone a second to agree.
+func (c *sdkConn) Close() error { return c.client.Close() }
