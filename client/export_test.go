@@ -10,5 +10,8 @@ func (r Reconnect) Backoff(n int, after time.Duration) time.Duration {
 	return r.withDefaults().backoff(n, after)
 }
 
-// Suspicion is how long a suspected connection has to answer.
-const Suspicion = suspicion
+// LongSuspicion is how long a suspected connection has to answer at most.
+const LongSuspicion = longSuspicion
+
+// Patience is how long one with that round trip has.
+func Patience(rtt time.Duration) time.Duration { return patience(rtt) }

@@ -53,7 +53,7 @@ type sealedLane struct {
 	any  bool           // an offer came
 	// challenges is what the core counted; suspect is called for those of a bound lane.
 	challenges uint64
-	suspect    func()
+	suspect    func(rtt time.Duration)
 	offer      *laneOffer     // the newest that was not acted on
 	socket     laneSocket     // nil while there is nothing to send by it
 	to         netip.AddrPort // the gateway
@@ -130,7 +130,7 @@ func (s *sealedLane) after(now time.Time) {
 	if n := s.core.Challenges(); n != s.challenges {
 		s.challenges = n
 		if s.bound { // else it is the one that comes with every binding
-			s.suspect()
+			s.suspect(s.core.Path().RTT)
 		}
 	}
 	if bound := s.core.Bound(); bound != s.bound {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,6 +64,17 @@ func TestMoveThatTheConnectionSurvives(t *testing.T) {
 	c, _ := bind(t, g, client.Options{})
 	session := c.Session()
 	require.NoError(t, c.Rebind(timeout(t)))
-	require.Never(t, func() bool { return c.Session() != session }, client.Suspicion+client.Suspicion/4, client.Suspicion/10)
+	require.Never(t, func() bool { return c.Session() != session }, client.LongSuspicion+client.LongSuspicion/4, client.LongSuspicion/10)
 	exchange(t, c, 0, []byte("still here"))
+}
+
+func TestPatience(t *testing.T) {
+	for rtt, want := range map[time.Duration]time.Duration{
+		0:                      3 * time.Second,
+		time.Millisecond:       time.Second,
+		200 * time.Millisecond: 1600 * time.Millisecond,
+		time.Second:            3 * time.Second,
+	} {
+		assert.Equal(t, want, client.Patience(rtt), "round trip %v", rtt)
+	}
 }
