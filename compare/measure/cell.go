@@ -103,21 +103,34 @@ func (c *Cell) Works() bool { return c.Valid > 0 && c.Failed == 0 && c.EventsLos
 // pairs the two means are compared, by Welch's interval; with fewer than two
 // repetitions of either there is no interval, and with none at all false.
 func (c *Cell) Difference(other *Cell, metric string, confidence float64) (Estimate, bool) {
-	var pairs, mine, theirs []float64
-	for _, rep := range slices.Sorted(maps.Keys(c.values[metric])) {
-		v := c.values[metric][rep]
-		mine = append(mine, v)
-		if w, ok := other.values[metric][rep]; ok {
-			pairs = append(pairs, w-v)
-		}
-	}
+	pairs := c.pairs(other, metric)
 	if len(pairs) >= leastPairs {
 		return EstimateOf(pairs, confidence)
 	}
-	for _, rep := range slices.Sorted(maps.Keys(other.values[metric])) {
-		theirs = append(theirs, other.values[metric][rep])
+	return welch(c.all(metric), other.all(metric), confidence)
+}
+
+// Above returns how probable it is that other's metric is above c's in as many
+// repetitions, by as much, as it is, if it were not above: the exact signed-rank test of
+// Wilcoxon, one-sided, over the repetitions that both have. 1 without any.
+func (c *Cell) Above(other *Cell, metric string) float64 { return signedRank(c.pairs(other, metric)) }
+
+// pairs are the differences of other to c in the repetitions that both have.
+func (c *Cell) pairs(other *Cell, metric string) (out []float64) {
+	for _, rep := range slices.Sorted(maps.Keys(c.values[metric])) {
+		if w, ok := other.values[metric][rep]; ok {
+			out = append(out, w-c.values[metric][rep])
+		}
 	}
-	return welch(mine, theirs, confidence)
+	return out
+}
+
+// all are the values of every repetition.
+func (c *Cell) all(metric string) (out []float64) {
+	for _, rep := range slices.Sorted(maps.Keys(c.values[metric])) {
+		out = append(out, c.values[metric][rep])
+	}
+	return out
 }
 
 const leastPairs = 3

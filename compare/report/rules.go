@@ -28,7 +28,7 @@ func Rules() []string {
 	out := []string{
 		"A run counts only if the machine and the emulator kept up; one that does not is listed with its reason and averaged into nothing.",
 		"A transport works in a scenario if in every run that counts every player could connect and play to the end, and no reliable event was skipped while its session lasted. (Events that go down with a connection count as lost, but are no failure.) Only transports that work can be recommended.",
-		fmt.Sprintf("One transport is worse than the best if the difference, taken run by run under the same seed (with fewer than three such pairs between the means, after Welch), is above zero at %.0f %% confidence (Student t; what is left to error is divided by the number of comparisons, after Bonferroni), and also above %.0f %% and above what anybody would notice (%g ms for delays). Else they are not told apart; more repetitions might. One repetition tells nothing apart.",
+		fmt.Sprintf("One transport is worse than the best if the difference, taken run by run under the same seed (with fewer than three such pairs between the means, after Welch), is above zero at %.0f %% confidence (by Student's t, or by Wilcoxon's signed ranks, which one run that stalls does not upset; what is left to error is divided by the number of comparisons and by these two, after Bonferroni), and also above %.0f %% and above what anybody would notice (%g ms for delays). Else they are not told apart; more repetitions might. One repetition tells nothing apart.",
 			measure.Confidence*100, margin*100, measure.MetricByID(measure.AgeP95).Margin),
 	}
 	for i, c := range criteria {
@@ -43,7 +43,7 @@ func Rules() []string {
 	}
 	return append(out,
 		"If one is left, it is recommended. If several are left, there is no clear winner between them.",
-		"Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; if they still tie, there is no clear winner. Where it does not work, the best of those that do is its fallback.")
+		fmt.Sprintf("Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; if they still tie, the one whose age of state is the lowest taken over all scenarios (their geometric mean), if it is so by more than %.0f %%; else there is no clear winner. Where it does not work, the best of those that do is its fallback.", margin*100))
 }
 
 // Verdict is what a scenario comes to.
@@ -149,7 +149,10 @@ func narrow(cells []*measure.Cell, metric string) (step Step, left []*measure.Ce
 
 func worseThan(best, c *measure.Cell, metric string, confidence float64) (measure.Estimate, bool) {
 	d, ok := best.Difference(c, metric, confidence)
-	if c == best || !ok || d.Low == nil || *d.Low <= 0 {
+	if c == best || !ok || d.Low == nil {
+		return d, false
+	}
+	if certain := *d.Low > 0 || best.Above(c, metric) <= (1-confidence)/2; !certain {
 		return d, false
 	}
 	enough := max(margin*best.Estimates[metric].Mean, measure.MetricByID(metric).Margin)
@@ -229,6 +232,7 @@ func (r *Report) overall() Overall {
 			o.Leaders = append(o.Leaders, s.Transport)
 		}
 	}
+	o.Leaders = nearest(o.Leaders, o.Standings)
 	if len(o.Leaders) == 1 {
 		for _, v := range r.Verdicts {
 			if !slices.Contains(v.Leaders, o.Leaders[0]) && slices.ContainsFunc(v.Failing, func(e Exclusion) bool { return e.Transport == o.Leaders[0] }) {
@@ -238,6 +242,28 @@ func (r *Report) overall() Overall {
 	}
 	o.Text = r.overallWords(&o)
 	return o
+}
+
+// nearest leaves of several leaders those whose age of state is not more than the margin
+// above the lowest of them.
+func nearest(leaders []string, standings []Standing) []string {
+	var left []Standing
+	for _, s := range standings {
+		if slices.Contains(leaders, s.Transport) {
+			left = append(left, s)
+		}
+	}
+	lowest := math.Inf(1)
+	for _, s := range left {
+		lowest = min(lowest, s.Distance)
+	}
+	out := []string{}
+	for _, s := range left {
+		if s.Distance <= lowest*(1+margin) {
+			out = append(out, s.Transport)
+		}
+	}
+	return out
 }
 
 // lowest is the lowest age of state (p95) in a scenario of those that work; 0

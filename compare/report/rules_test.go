@@ -104,6 +104,19 @@ func TestWithinTheNoise(t *testing.T) {
 	assert.Contains(t, r.Verdicts[0].Text, "By age of state, p95 these are worse in the mean, but the runs scatter too much to be sure; more repetitions would tell: b by 15.0 ms.")
 }
 
+// One run that stalls scatters so much that an interval says nothing; that every run is
+// worse does.
+func TestAStallDoesNotHideTheOthers(t *testing.T) {
+	var calm, stalling []*measure.Run
+	for i, age := range []float64{94, 143, 866, 76, 71, 101, 88, 79} {
+		calm = append(calm, exact("a", i, with(func(f *figures) { f.age = 66 })))
+		stalling = append(stalling, exact("b", i, with(func(f *figures) { f.age = age })))
+	}
+	r := judged(t, calm, stalling)
+	assert.Equal(t, []string{"a"}, r.Verdicts[0].Leaders)
+	assert.Contains(t, r.Verdicts[0].Text[1], "b by 123.8 ms (certain by ranks alone)")
+}
+
 // Each criterion decides between those that are alike by the ones before it.
 func TestCriteriaInTheirOrder(t *testing.T) {
 	for metric, worse := range map[string]func(*figures){
@@ -213,6 +226,20 @@ func TestOverallNamesAFallback(t *testing.T) {
 	assert.Equal(t, []string{"quic+dgram"}, r.Overall.Leaders)
 	assert.Equal(t, []report.Fallback{{Scenario: "udp-blocked", Transports: []string{"websocket"}}}, r.Overall.Fallback)
 	assert.Contains(t, r.Overall.Text[1], "fall back to websocket")
+}
+
+// Of several that are among the best as often, the one with the fresher state leads.
+func TestOverallByTheAgeOfState(t *testing.T) {
+	r := judged(t, about("a", base), about("b", with(func(f *figures) { f.age = 66; f.cpu = 5 })))
+	require.Equal(t, []string{"a"}, r.Overall.Leaders, "6 ms: b is worse")
+
+	noisy := about("b", base)
+	for i, age := range []float64{40, 130, 45, 110, 50} {
+		noisy[i] = exact("b", i, with(func(f *figures) { f.age = age }))
+	}
+	r = judged(t, about("a", base), noisy)
+	require.Equal(t, []string{"a", "b"}, r.Verdicts[0].Alike)
+	assert.Equal(t, []string{"a"}, r.Overall.Leaders)
 }
 
 func TestFinishRefuses(t *testing.T) {

@@ -114,7 +114,11 @@ func (r *Report) stepWords(s Scenario, step Step) string {
 	var parts []string
 	for _, w := range worse {
 		part := fmt.Sprintf("%s by %s", w.Transport, value(m, w.Difference.Mean))
-		if w.Difference.Low != nil {
+		switch {
+		case w.Difference.Low == nil:
+		case *w.Difference.Low <= 0:
+			part += " (certain by ranks alone)"
+		default:
 			part += fmt.Sprintf(" (%s to %s)", number(*w.Difference.Low, m.Digits), number(*w.Difference.High, m.Digits))
 		}
 		parts = append(parts, part)
