@@ -20,12 +20,14 @@ const (
 
 // Age is how old the newest state was at every moment.
 type Age struct {
-	// Readings is the distribution over the moments of all players.
+	// Readings is the distribution over the moments of all players, each from when he
+	// has a session: what he waits for one is the time to open.
 	Readings Histogram `json:"readings_us"`
 	// StaleReadings is how many of them found a state older than Stale.
 	StaleReadings uint64 `json:"stale_readings"`
 	// Series is the age over time: for each 200 ms from the window's start the
-	// median and the highest over all readings and players, in ms.
+	// median and the highest over all readings and players, in ms; also while a player
+	// waits for a session.
 	Series []AgePoint `json:"series"`
 }
 
@@ -87,17 +89,20 @@ func earlier(a, b Arrival) int {
 	return 0
 }
 
-func newAge(players []ages) Age {
-	var out Age
+// read takes a player's readings.
+func (a *Age) read(of ages) {
+	for _, age := range of {
+		a.Readings.Add(age)
+		if age > Stale {
+			a.StaleReadings++
+		}
+	}
+}
+
+func seriesOf(players []ages) (out []AgePoint) {
 	readings := 0
 	for _, p := range players {
 		readings = max(readings, len(p))
-		for _, a := range p {
-			out.Readings.Add(a)
-			if a > Stale {
-				out.StaleReadings++
-			}
-		}
 	}
 	var now []int64
 	for from := 0; from+bucket <= readings; from += bucket {
@@ -106,7 +111,7 @@ func newAge(players []ages) Age {
 			now = append(now, p[from:from+bucket]...)
 		}
 		slices.Sort(now)
-		out.Series = append(out.Series, AgePoint{
+		out = append(out, AgePoint{
 			Second: round(float64(int64(from+bucket/2)*reading)/1e9, 2),
 			Median: round(float64(now[len(now)/2])/1e6, 2),
 			Max:    round(float64(now[len(now)-1])/1e6, 2),

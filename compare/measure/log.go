@@ -99,3 +99,9 @@ func (w Window) valid() error {
 	}
 	return nil
 }
+
+// playing is the part of the window in which the player had a session; all of it if he
+// never had one.
+func (p *PlayerLog) playing(w Window) Window {
+	return Window{From: min(max(w.From, p.Opened), w.To), To: w.To}
+}

@@ -106,9 +106,20 @@ func TestAgeIgnoresWhatIsOutdated(t *testing.T) {
 // Who sees nothing sees something old.
 func TestAgeWithoutAnySnapshot(t *testing.T) {
 	r := take(t, measure.Log{}, measure.Window{To: 1000 * ms})
-	assert.InDelta(t, 1000, r.Age.Readings.Max(), 1)
+	assert.InDelta(t, 995, r.Age.Readings.Max(), 1, "from when he has a session")
 	assert.InDelta(t, 0.75, float64(r.Age.StaleReadings)/float64(r.Age.Readings.Count()), 0.01)
 	assert.Equal(t, 1000*ms, r.Flows[0].LongestGap)
+}
+
+// A session that opens late is late, and its state no older for it.
+func TestAgeOfALateSession(t *testing.T) {
+	l := steady(100, 30*ms)
+	l.Arrivals = l.Arrivals[25:] // from 2.5 s
+	r, err := measure.Take([]measure.Flow{snapshots}, []measure.PlayerLog{{Opened: 2500 * ms, Logs: []measure.Log{l}}}, measure.Window{To: 5000 * ms}, nil)
+	require.NoError(t, err)
+	assert.Less(t, r.Age.Readings.Max(), 135.0)
+	assert.EqualValues(t, 2500, r.Age.Readings.Count())
+	assert.Greater(t, r.Age.Series[10].Max, 2000.0)
 }
 
 func TestRecovery(t *testing.T) {

@@ -99,12 +99,13 @@ func Take(flows []Flow, players []PlayerLog, w Window, outages []Span) (*Run, er
 		r.Late.Merge(p.Late)
 	}
 	if i := slices.IndexFunc(flows, func(f Flow) bool { return f.State && !f.Up }); i >= 0 {
-		ages := make([]ages, len(players))
+		all := make([]ages, len(players))
 		for n, p := range players {
-			ages[n] = agesOf(p.Logs[i].Arrivals, p.Dialled, w)
+			all[n] = agesOf(p.Logs[i].Arrivals, p.Dialled, w)
+			r.Age.read(agesOf(p.Logs[i].Arrivals, max(p.Dialled, p.Opened), p.playing(w)))
 		}
-		r.Age = newAge(ages)
-		r.Outages = recoveries(ages, outages)
+		r.Age.Series = seriesOf(all)
+		r.Outages = recoveries(all, outages)
 	}
 	return r, nil
 }
