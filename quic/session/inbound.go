@@ -193,11 +193,11 @@ func (in *inbound) payload(pool *transport.Pool, n int) (*transport.Buf, error) 
 	b := pool.Get(min(n, firstPiece))
 	got := 0
 	for {
-		in.buffered.Store(int32(len(b.B)))
 		for got < len(b.B) {
 			k, err := in.stream.Read(b.B[got:])
 			if got += k; got < n {
-				in.mark(true)
+				in.mark(true) // before buffered: who sees that knows since when
+				in.buffered.Store(int32(len(b.B)))
 				if err != nil {
 					b.Release()
 					return nil, err
@@ -220,8 +220,8 @@ func (in *inbound) mark(partial bool) {
 	case !partial:
 		if in.partial.Load() != 0 {
 			in.partial.Store(0)
+			in.buffered.Store(0)
 		}
-		in.buffered.Store(0)
 	case in.partial.Load() == 0:
 		in.partial.Store(time.Now().UnixNano())
 	}
