@@ -43,7 +43,7 @@ func Rules() []string {
 	}
 	return append(out,
 		"If one is left, it is recommended. If several are left, there is no clear winner between them.",
-		fmt.Sprintf("Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; if they still tie, the one whose age of state is the lowest taken over all scenarios (their geometric mean), if it is so by more than %.0f %%; else there is no clear winner. Where it does not work, the best of those that do is its fallback.", margin*100))
+		fmt.Sprintf("Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; if they still tie, the one whose age of state is the lowest taken over all scenarios (their geometric mean), if it is so by more than %.0f %%, and then the one that is recommended in more scenarios; else there is no clear winner. Where it does not work, the best of those that do is its fallback.", margin*100))
 }
 
 // Verdict is what a scenario comes to.
@@ -183,6 +183,7 @@ type Standing struct {
 	Measured  int    `json:"measured"` // scenarios with a run that counts
 	Works     int    `json:"works"`
 	FeelsBest int    `json:"feels_best"`
+	Leads     int    `json:"leads"` // scenarios in which it is left at the end
 	// Distance is the geometric mean, over the scenarios in which it works, of its age
 	// of state (p95) to the lowest one there; 0 without any.
 	Distance float64 `json:"distance"`
@@ -211,6 +212,9 @@ func (r *Report) overall() Overall {
 			s.Works++
 			if slices.Contains(v.Alike, t.ID) {
 				s.FeelsBest++
+			}
+			if slices.Contains(v.Leaders, t.ID) {
+				s.Leads++
 			}
 			if lowest := r.lowest(v.Scenario); lowest > 0 && c.Estimates[measure.AgeP95].Mean > 0 {
 				sum += math.Log(c.Estimates[measure.AgeP95].Mean / lowest)
@@ -245,21 +249,25 @@ func (r *Report) overall() Overall {
 }
 
 // nearest leaves of several leaders those whose age of state is not more than the margin
-// above the lowest of them.
+// above the lowest of them, and of these those that lead in the most scenarios.
 func nearest(leaders []string, standings []Standing) []string {
-	var left []Standing
+	lowest, most := math.Inf(1), 0
 	for _, s := range standings {
 		if slices.Contains(leaders, s.Transport) {
-			left = append(left, s)
+			lowest = min(lowest, s.Distance)
 		}
 	}
-	lowest := math.Inf(1)
-	for _, s := range left {
-		lowest = min(lowest, s.Distance)
+	near := func(s Standing) bool {
+		return slices.Contains(leaders, s.Transport) && s.Distance <= lowest*(1+margin)
+	}
+	for _, s := range standings {
+		if near(s) {
+			most = max(most, s.Leads)
+		}
 	}
 	out := []string{}
-	for _, s := range left {
-		if s.Distance <= lowest*(1+margin) {
+	for _, s := range standings {
+		if near(s) && s.Leads == most {
 			out = append(out, s.Transport)
 		}
 	}

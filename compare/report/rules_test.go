@@ -240,6 +240,11 @@ func TestOverallByTheAgeOfState(t *testing.T) {
 	r = judged(t, about("a", base), noisy)
 	require.Equal(t, []string{"a", "b"}, r.Verdicts[0].Alike)
 	assert.Equal(t, []string{"a"}, r.Overall.Leaders)
+
+	// What is recommended for the only scenario is recommended.
+	r = judged(t, about("a", base), about("b", with(func(f *figures) { f.cpu = 5 })))
+	require.Equal(t, []string{"a", "b"}, r.Verdicts[0].Alike)
+	assert.Equal(t, []string{"b"}, r.Overall.Leaders)
 }
 
 func TestFinishRefuses(t *testing.T) {
