@@ -78,7 +78,10 @@ var floodTests = []test{
 			peers[i] = w.peer()
 		}
 		for _, p := range peers {
-			require.Eventually(t, func() bool { return !p.Conn.Path().PartialSince.IsZero() }, patience, time.Millisecond)
+			partial := func() bool { return !p.Conn.Path().PartialSince.IsZero() }
+			if !partial() { // Eventually begins with a pause
+				require.Eventually(t, partial, patience, time.Millisecond)
+			}
 		}
 		assert.LessOrEqual(t, w.pool.Used(), int64(clients*4096))
 		good, _ := w.open()
