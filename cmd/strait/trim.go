@@ -2,34 +2,73 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"strait/transport"
 )
 
 const (
-	// trimLook is how often the use of buffers is looked at.
+	// trimLook is how often the use of memory is looked at.
 	trimLook = time.Second
-	// trimEvery is the least time between two trims: each is a garbage collection.
-	trimEvery = 10 * time.Second
-	// trimFrom is the peak of bytes in buffers from which on a trim is worth it.
+	// trimEvery is the least time between two trims: each is two garbage collections.
+	trimEvery = 5 * time.Second
+	// trimFrom is how many bytes a trim must promise.
 	trimFrom = 8 << 20
+	// trimPart is, as a divisor, the least part of the live heap that a trim must
+	// promise, because what a collection costs grows with what lives; and the most of
+	// its promise that may be allocated again before the next one.
+	trimPart = 8
 )
 
-// trimmer gives memory back to the system after a burst. A gateway that has become
-// quiet allocates next to nothing, so that Go would not collect for minutes what a
-// burst left in pools, nor return it.
+// trimmer gives memory back to the system when the gateway has become quiet: then it
+// allocates next to nothing, so that Go would not collect for minutes what handshakes
+// and bursts left, nor return it. While it allocates, Go's own collector is at work and
+// the trimmer is not.
 type trimmer struct {
 	used func() int64 // bytes in buffers now
 	top  func() int64 // the most since the last call
+	heap func() heap
 	trim func()
-	peak int64
-	last time.Time
+
+	peak      int64
+	allocated uint64
+	last      time.Time
+}
+
+// heap is what Go's heap consists of, in bytes.
+type heap struct {
+	live      uint64 // what the last collection found reachable
+	slack     uint64 // what it has not looked at yet, and what is free and not returned
+	allocated uint64 // since the start
 }
 
 func newTrimmer(p *transport.Pool) *trimmer {
-	return &trimmer{used: p.Used, top: p.TakePeak, trim: debug.FreeOSMemory}
+	return &trimmer{used: p.Used, top: p.TakePeak, heap: newHeap(), trim: trim}
+}
+
+// trim collects twice, because a sync.Pool forgets only what two collections found in
+// it, and returns what is free.
+func trim() {
+	runtime.GC()
+	debug.FreeOSMemory()
+}
+
+// newHeap returns a function that reads the heap's sizes; it stops nothing.
+func newHeap() func() heap {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+	}
+	return func() heap {
+		metrics.Read(samples)
+		live, objects, free, allocated := samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64(), samples[3].Value.Uint64()
+		return heap{live: live, slack: max(objects, live) - live + free, allocated: allocated}
+	}
 }
 
 // run looks until ctx ends.
@@ -46,13 +85,26 @@ func (t *trimmer) run(ctx context.Context) {
 	}
 }
 
-// look trims when the use of buffers has fallen below a quarter of its peak.
+// look trims if that promises enough and nothing was trimmed lately.
 func (t *trimmer) look(now time.Time) {
-	used := t.used()
+	used, h := t.used(), t.heap()
 	t.peak = max(t.peak, t.top())
-	if t.peak < trimFrom || used > t.peak/4 || now.Sub(t.last) < trimEvery {
+	rate := h.allocated - t.allocated
+	t.allocated = h.allocated
+	if now.Sub(t.last) < trimEvery || !t.burst(used) && !quiet(h, rate) {
 		return
 	}
 	t.trim()
 	t.peak, t.last = used, now
+	t.allocated = t.heap().allocated
+}
+
+// burst reports whether the use of buffers has fallen below a quarter of its peak:
+// pools hold the rest, for which the heap's sizes say nothing.
+func (t *trimmer) burst(used int64) bool { return t.peak >= trimFrom && used <= t.peak/4 }
+
+// quiet reports whether there is slack worth a collection, of which little would be
+// allocated again before the next trim. rate is what was allocated since the last look.
+func quiet(h heap, rate uint64) bool {
+	return h.slack >= max(trimFrom, h.live/trimPart) && rate*uint64(trimEvery/trimLook) < h.slack/trimPart
 }
