@@ -55,7 +55,9 @@ func (n *network) Dial(_ context.Context, _ endpoint.Endpoint, address string, _
 func (n *network) up(address string, b *logic) *logic {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	b.address = address
+	if b.address != address { // an old connection may still read it
+		b.address = address
+	}
 	n.backends[address] = b
 	return b
 }

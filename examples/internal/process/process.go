@@ -172,10 +172,14 @@ func (p *Process) Stop(ctx context.Context) error {
 func (p *Process) AwaitReady(ctx context.Context, url string) error {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
+	var why error
 	for {
-		why := ready(ctx, url)
-		if why == nil {
+		err := ready(ctx, url)
+		if err == nil {
 			return nil
+		}
+		if why == nil || ctx.Err() == nil {
+			why = err // not that ctx cut the last question off
 		}
 		select {
 		case <-again.C:
