@@ -352,7 +352,9 @@ func start(t *testing.T, c gateway.Config, d upstream.Driver, before ...func(*ga
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = time.Millisecond
 	}
-	c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
 	g, err := gateway.New(c, d)
 	require.NoError(t, err)
 	for _, f := range before {

@@ -37,8 +37,9 @@ type Gateway struct {
 	budget *budget
 	conns  conns
 
-	openings outcomes // NORMAL = a session was opened
-	endings  outcomes // of sessions
+	openings outcomes                           // NORMAL = a session was opened
+	endings  outcomes                           // of sessions
+	lines    [transport.Codes]transport.Sparing // about sessions that ended for a code
 	offers   offers
 	kinds    [len(transport.Kinds) + 1]atomic.Int64
 	drops    [upstream.Drops]atomic.Int64 // by drivers; sessions count on their shard
@@ -157,9 +158,16 @@ func (g *Gateway) nanotime() int64 { return int64(time.Since(g.epoch)) + 1 }
 // ended counts and logs the end of a session.
 func (g *Gateway) ended(s *session, r transport.Reason) {
 	g.endings.count(r)
-	level := slog.LevelDebug
+	level, kept := slog.LevelDebug, 0
 	if r.Code == transport.ProtocolError || r.Code == transport.TooSlow || r.Code == transport.Internal {
-		level = slog.LevelInfo
+		var ok bool
+		if kept, ok = g.lines[r.Code].Allow(time.Now()); ok {
+			level = slog.LevelInfo
+		}
 	}
-	g.log.Log(context.Background(), level, "session closed", "session", s.ann.ID, "remote", s.ann.Remote, "code", r.Code, "reason", r.Text, "by_client", r.Remote, "lost", r.Lost)
+	l := g.log
+	if kept > 0 {
+		l = l.With("not_logged_before", kept)
+	}
+	l.Log(context.Background(), level, "session closed", "session", s.ann.ID, "remote", s.ann.Remote, "code", r.Code, "reason", r.Text, "by_client", r.Remote, "lost", r.Lost)
 }

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -355,4 +356,27 @@ func TestTheLargestMessageIsTakenOrWaits(t *testing.T) {
 		}
 		require.Equal(t, want, c.say(strings.Repeat("b", largest)), "%d bytes held", held)
 	}
+}
+
+// Who opens sessions to break them does not write the log: it says how much it leaves
+// out, and every end is counted.
+func TestBreachesDoNotFillTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		g := start(t, gateway.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, newLogic())
+		breach := func(code transport.Code) { player(t, g).end(transport.Reason{Code: code, Text: "a breach"}) }
+		for range 500 {
+			breach(transport.ProtocolError)
+		}
+		synctest.Wait()
+		require.Equal(t, 20, strings.Count(log.String(), "session closed"))
+		breach(transport.Internal)
+		synctest.Wait()
+		require.Contains(t, log.String(), "code=INTERNAL", "one kind of end does not hide another")
+		time.Sleep(time.Second)
+		breach(transport.ProtocolError)
+		synctest.Wait()
+		require.Contains(t, log.String(), "not_logged_before=480")
+		require.EqualValues(t, 501, g.Stats().Endings[transport.ProtocolError.String()])
+	})
 }

@@ -27,6 +27,7 @@ type Listener struct {
 	traces    *traces // nil: none
 
 	counters counters
+	refused  transport.Sparing // log lines about clients' certificates
 
 	// set before Serve, then static
 	turns transport.Turns // nil: nobody's

@@ -81,7 +81,9 @@ func (v *visitor) finish(err error) bool {
 	}
 	v.l.counters.failures[why].Add(1)
 	if why == FailedCertificate {
-		v.l.config.Logger.Info("a client's certificate was refused", "remote", v.remote, "err", err)
+		if kept, ok := v.l.refused.Allow(time.Now()); ok {
+			v.l.config.Logger.Info("a client's certificate was refused", "remote", v.remote, "err", err, "not_logged_before", kept)
+		}
 	}
 	v.leave()
 	return false

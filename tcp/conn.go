@@ -218,7 +218,9 @@ func (c *Conn) greet() bool {
 	why := c.failure(err)
 	c.l.counters.failures[why].Add(1)
 	if why == FailedCertificate {
-		c.l.config.Logger.Info("a client's certificate was refused", "remote", c.remote.String(), "err", err)
+		if kept, ok := c.l.refused.Allow(time.Now()); ok {
+			c.l.config.Logger.Info("a client's certificate was refused", "remote", c.remote.String(), "err", err, "not_logged_before", kept)
+		}
 	}
 	_ = c.sock.Conn.Close()
 	return false

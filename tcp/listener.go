@@ -30,6 +30,7 @@ type Listener struct {
 	turns  transport.Turns
 
 	counters counters
+	refused  transport.Sparing // log lines about clients' certificates
 
 	stop     chan struct{} // closed by StopAccepting
 	stopOnce sync.Once
