@@ -14,7 +14,7 @@ PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 .PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin outside-net outside-lab outside-browser compare proto docs bench-queue bench-edge clean
 
 help: ## this list
-	@awk 'BEGIN{FS=":.*## "} /^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN{FS=":.*## "} /^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## one static binary, bin/strait
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/strait ./cmd/strait

@@ -5,7 +5,7 @@
 //  1. main parses the command line and hands each command what it needs of the
 //     process: a context that ends with a signal, the environment, an output.
 //  2. serve builds the gateway from the environment and runs it (serve.go).
-//  3. ping, config and version answer and end.
+//  3. ping, swarm and compare measure and end; config and version answer and end.
 //
 // Exit status: 0 success, 1 the command failed, 2 the command line is wrong.
 package main
@@ -41,9 +41,10 @@ const description = `A transport gateway for real-time games.
 
 Examples:
   strait serve                                     echo on :7777, self-signed certificate
-  STRAIT_UPSTREAM=link://127.0.0.1:9000 strait serve   in front of your game logic
+  STRAIT_UPSTREAM=link://HOST:PORT strait serve    in front of your game logic
   strait ping 127.0.0.1:7777                       is it there, and how far away
   strait swarm 127.0.0.1:7777 -c 500 -d 30s        load it before players do
+  strait compare --html report.html                which transport to use for whom
   strait config check                              is the environment right
   strait config docs                               every setting, in Markdown`
 
