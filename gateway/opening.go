@@ -70,7 +70,8 @@ func (g *Gateway) fullReason() transport.Reason {
 func (p *peer) Hello(b []byte) {
 	var h straitv1.ClientHello
 	if err := proto.Unmarshal(b, &h); err != nil {
-		p.refuse(transport.Because(transport.ProtocolError, "CLIENT_HELLO is not a ClientHello message: %v", err))
+		breach := wire.Error{Rule: wire.Malformed, Header: wire.Header{Type: wire.ClientHello, Length: uint32(len(b))}, Err: err}
+		p.refuse(transport.Because(transport.ProtocolError, "%v", &breach))
 		return
 	}
 	if h.Version != wire.Version {

@@ -144,7 +144,7 @@ func (s *session) Send(m transport.Message) error {
 		return nil
 	case errors.Is(err, outbox.ErrFull):
 		s.shard.drop(upstream.DropSlowClient, 1)
-		r := transport.Because(transport.TooSlow, "%d bytes wait to be read: the limit is %d", s.out.Bytes(), s.gw.cfg.SendBufferBytes)
+		r := transport.Because(transport.TooSlow, "%d bytes wait to be read, and one more message would be above the limit of %d", s.out.Bytes(), s.gw.cfg.SendBufferBytes)
 		s.Close(r)
 		return r
 	}

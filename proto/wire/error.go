@@ -1,6 +1,9 @@
 package wire
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Rule names what a frame broke.
 type Rule uint8
@@ -47,7 +50,9 @@ func (e *Error) Error() string {
 	case WrongSize:
 		return fmt.Sprintf("%s of %d bytes; it has exactly %d", t, n, e.Limit)
 	case Malformed:
-		return fitReason(fmt.Sprintf("payload of %s does not parse: %v", t, e.Err))
+		// The protobuf library varies its texts, by build, with spaces that do not break.
+		cause := strings.ReplaceAll(fmt.Sprint(e.Err), "\u00a0", " ")
+		return fitReason(fmt.Sprintf("payload of %s does not parse: %s", t, cause))
 	default:
 		return fmt.Sprintf("%s breaks the protocol", t)
 	}

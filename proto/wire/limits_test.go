@@ -104,6 +104,8 @@ func TestMalformedCarriesItsCause(t *testing.T) {
 	err := &wire.Error{Rule: wire.Malformed, Header: wire.Header{Type: wire.Ack}, Err: io.ErrUnexpectedEOF}
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	assert.Equal(t, "payload of ACK does not parse: unexpected EOF", err.Error())
+	err.Err = errors.New("proto:\u00a0cannot parse")
+	assert.Equal(t, "payload of ACK does not parse: proto: cannot parse", err.Error())
 	err.Err = errors.New(strings.Repeat("ü\xff", 400))
 	assertReason(t, err.Error())
 }
