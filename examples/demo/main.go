@@ -87,6 +87,7 @@ func (b *binaries) build(ctx context.Context, dir string, errOut io.Writer) erro
 		if *p.path != "" {
 			continue
 		}
+		fmt.Fprintln(errOut, "demo: building", p.name)
 		*p.path = filepath.Join(dir, p.name)
 		cmd := exec.CommandContext(ctx, "go", "build", "-o", *p.path, p.from)
 		cmd.Stdout, cmd.Stderr = errOut, errOut
