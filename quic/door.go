@@ -22,16 +22,6 @@ type door struct {
 
 var errRefused = errors.New("quic: no more handshakes now")
 
-// prefixOf is what counts as one address.
-func prefixOf(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits)
-	return p
-}
-
 // enter counts one more handshake, or says why not.
 func (d *door) enter(p netip.Prefix) (Refusal, error) {
 	d.mu.Lock()

@@ -136,7 +136,7 @@ func enforce(base *tls.Config) *tls.Config {
 
 // doubt is quic-go asking whether the sender of a first packet must prove its address.
 func (l *Listener) doubt(a net.Addr) bool {
-	if !l.door.doubts(prefixOf(session.AddrPort(a).Addr())) {
+	if !l.door.doubts(transport.Network(session.AddrPort(a).Addr())) {
 		return false
 	}
 	l.counters.retries.Add(1)

@@ -45,14 +45,14 @@ func visitorOf(ctx context.Context) *visitor {
 // admit is quic-go asking whether a connection may be made for a first packet.
 func (l *Listener) admit(ctx context.Context, info *quicgo.ClientInfo) (context.Context, error) {
 	remote := session.AddrPort(info.RemoteAddr)
-	v := &visitor{l: l, remote: remote, from: prefixOf(remote.Addr()), begun: time.Now(), dropping: make(chan struct{})}
+	v := &visitor{l: l, remote: remote, from: transport.Network(remote.Addr()), begun: time.Now(), dropping: make(chan struct{})}
 	if why, err := l.door.enter(v.from); err != nil {
 		l.counters.refusals[why].Add(1)
 		return nil, err
 	}
 	l.counters.begun.Add(1)
 	if o := l.config.Openings; o != nil {
-		v.opening = o.Begin(v.evict)
+		v.opening = o.Begin(v.from, v.evict)
 	}
 	v.stop = context.AfterFunc(ctx, func() { v.finish(context.Cause(ctx)) })
 	return context.WithValue(ctx, visitorKey{}, v), nil

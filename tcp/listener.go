@@ -146,7 +146,7 @@ func (l *Listener) start(raw net.Conn, accept transport.Accept) {
 	}
 	l.counters.accepted.Add(1)
 	if o := l.config.Openings; o != nil {
-		c.opening = o.Begin(c.evict)
+		c.opening = o.Begin(transport.Network(c.remote.Addr()), c.evict)
 	}
 	go c.run(accept)
 }

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -96,7 +97,7 @@ func (m *Memory) start(c *memoryConn, accept transport.Accept) {
 	m.running.Add(1)
 	m.mu.Unlock()
 	if o := m.setup.Openings; o != nil {
-		c.opening = o.Begin(c.evict)
+		c.opening = o.Begin(netip.Prefix{}, c.evict)
 	}
 	go func() {
 		defer m.running.Done()
