@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strait/transport"
@@ -20,11 +21,17 @@ const (
 
 // wheel looks after silence: one goroutine and one ticker for all sessions
 // (WIRE.md section 3). A session is visited every turn; the turn is a second, or
-// an eighth of a shorter idle timeout.
+// an eighth of a shorter idle timeout. Without a session it stands still.
 type wheel struct {
 	gw    *Gateway
 	tick  time.Duration
+	rouse chan struct{} // of capacity 1
 	slots [wheelSlots]wheelSlot
+
+	sessions atomic.Int64
+	// still is set by the goroutine before it looks whether there are sessions, and
+	// looked at by add after it has counted one: one of them sees the other.
+	still atomic.Bool
 }
 
 type wheelSlot struct {
@@ -52,7 +59,7 @@ type linkState struct {
 
 func newWheel(g *Gateway) *wheel {
 	turn := min(time.Second, max(g.cfg.IdleTimeout/8, wheelSlots*time.Millisecond))
-	return &wheel{gw: g, tick: turn / wheelSlots}
+	return &wheel{gw: g, tick: turn / wheelSlots, rouse: make(chan struct{}, 1)}
 }
 
 func (w *wheel) slot(s *session) *wheelSlot { return &w.slots[s.handle%wheelSlots] }
@@ -62,7 +69,14 @@ func (w *wheel) add(s *session) {
 	sl.mu.Lock()
 	s.wheel.index = len(sl.sessions)
 	sl.sessions = append(sl.sessions, s)
+	w.sessions.Add(1)
 	sl.mu.Unlock()
+	if w.still.Load() {
+		select {
+		case w.rouse <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // remove takes s out; idempotent.
@@ -79,6 +93,7 @@ func (w *wheel) remove(s *session) {
 	sl.sessions[i].wheel.index = i
 	sl.sessions[last] = nil
 	sl.sessions = sl.sessions[:last]
+	w.sessions.Add(-1)
 }
 
 func (w *wheel) run(stop <-chan struct{}) {
@@ -86,6 +101,16 @@ func (w *wheel) run(stop <-chan struct{}) {
 	defer t.Stop()
 	var visit []*session
 	for i := 0; ; i = (i + 1) % wheelSlots {
+		if w.still.Store(true); w.sessions.Load() == 0 {
+			t.Stop()
+			select {
+			case <-stop:
+				return
+			case <-w.rouse:
+			}
+			t.Reset(w.tick)
+		}
+		w.still.Store(false)
 		select {
 		case <-stop:
 			return
