@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -225,4 +226,27 @@ func TestUDPFreshOffer(t *testing.T) {
 			assert.Equal(t, 2, l.offers, "offers in a minute")
 		})
 	}
+}
+
+// Who found no room for a lane when he came is offered one a minute later.
+func TestUDPFirstOfferWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	onlyThorough(t, "it takes more than a minute")
+	gw := serveUDP(t, "STRAIT_MAX_SESSIONS=1", "STRAIT_IDLE_TIMEOUT=5m")
+	var l *lane
+	for range 20 {
+		// A cid is kept for a while after its lane: those who come and go use them up.
+		if l = asking(t, gw); l.p.hello.Udp == nil {
+			break
+		}
+		require.NoError(t, l.p.conn.Close())
+		gw.falls(`strait_sessions{transport="tcp"}`, 0)
+	}
+	require.Nil(t, l.p.hello.Udp, "no end of cids")
+	_, ok := l.stream.within(100*time.Second, 0, func(f frame) bool { return f.typ == tUDPOffer })
+	require.True(t, ok, "no offer")
+	l.sock = l.open(netip.MustParseAddr("127.0.0.1"))
+	l.bind()
+	l.tell(msg(0, 0, []byte("at last")))
+	assert.Same(t, l.sock, l.hears([]byte("at last")).on)
 }

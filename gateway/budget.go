@@ -62,8 +62,8 @@ func (b *budget) relieve() (closed int) {
 	var ws []weight
 	b.gw.table.each(func(s *session) {
 		n := s.out.Bytes() + s.conn.Path().Buffered
-		if s.offered != nil {
-			n += s.offered.lane.Path().Buffered
+		if o := s.offered.Load(); o != nil {
+			n += o.lane.Path().Buffered
 		}
 		if n > 0 && s.end.Load() == nil {
 			ws = append(ws, weight{s, n})

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -17,7 +18,7 @@ import (
 // (WIRE.md section 6): while the lane is bound it carries the session's unreliable
 // messages, and the connection none.
 type offered struct {
-	// static once the Offerer has returned the lane, which is before opened
+	// static once the Offerer has returned the lane, which is before anybody finds it
 	session  *session
 	lane     transport.Lane
 	fallback int // longest message that the connection carries instead
@@ -38,7 +39,7 @@ const (
 )
 
 // offers counts those that were given to clients, fresh ones included, and the
-// sessions that went on without.
+// sessions that opened without.
 type offers struct {
 	made atomic.Int64
 
@@ -69,20 +70,52 @@ func (o *offers) refusals() map[string]int64 {
 }
 
 // offer asks for a lane for a session that nobody knows yet. nil: there is none,
-// and why is counted.
+// and why is counted; the wheel asks again where that may help.
 func (g *Gateway) offer(s *session, aeads []uint32) *straitv1.UdpOffer {
-	o := &offered{session: s, fallback: s.conn.Max()}
-	lane, first, err := g.offerer.Offer(transport.Attachment{
-		Session: s.ann.ID, Shard: s.shard.index, Remote: s.ann.Remote, AEADs: aeads, Peer: o,
-	})
+	first, err := g.attach(s, aeads)
 	if err != nil {
 		g.offers.refuse(err)
 		g.log.Debug("no unreliable lane", "session", s.ann.ID, "remote", s.ann.Remote, "error", err)
+		if errors.Is(err, transport.ErrLanesFull) {
+			s.wheel.wish = &wish{aeads: aeads, asked: s.opened}
+		}
 		return nil
 	}
 	g.offers.made.Add(1)
-	o.lane, s.offered = lane, o
 	return offerMessage(first)
+}
+
+// attach gives s a lane beside its connection, if the Offerer has one.
+func (g *Gateway) attach(s *session, aeads []uint32) (first transport.Offer, err error) {
+	o := &offered{session: s, fallback: s.conn.Max()}
+	o.lane, first, err = g.offerer.Offer(transport.Attachment{
+		Session: s.ann.ID, Shard: s.shard.index, Remote: s.ann.Remote, AEADs: aeads, Peer: o,
+	})
+	if err == nil {
+		s.offered.Store(o)
+	}
+	return first, err
+}
+
+// offerLate asks once more for the lane that there was no room for when the session
+// opened. By the wheel's goroutine.
+func (g *Gateway) offerLate(s *session, now time.Time) {
+	first, err := g.attach(s, s.wheel.wish.aeads)
+	if errors.Is(err, transport.ErrLanesFull) {
+		s.wheel.wish.asked = now
+		return
+	}
+	s.wheel.wish = nil
+	if err != nil {
+		return // the Offerer is closed
+	}
+	o := s.offered.Load()
+	if r := s.end.Load(); r != nil {
+		o.end(*r) // who ended the session may not have seen the lane
+		return
+	}
+	o.send(first)
+	o.opened()
 }
 
 // offerMessage is an offer as clients get it.

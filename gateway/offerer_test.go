@@ -25,23 +25,35 @@ type fakeOfferer struct {
 
 	mu     sync.Mutex
 	lanes  []*fakeLane
+	asked  int
 	closes int
 
 	corks, uncorks atomic.Int64
 }
 
 func (o *fakeOfferer) Offer(a transport.Attachment) (transport.Lane, transport.Offer, error) {
-	if o.err != nil {
-		return nil, transport.Offer{}, o.err
+	o.mu.Lock()
+	o.asked++
+	err, during := o.err, o.during
+	o.mu.Unlock()
+	if err != nil {
+		return nil, transport.Offer{}, err
 	}
-	if o.during != nil {
-		o.during(a)
+	if during != nil {
+		during(a)
 	}
 	l := &fakeLane{of: o, attachment: a, max: 16000}
 	o.mu.Lock()
 	o.lanes = append(o.lanes, l)
 	o.mu.Unlock()
 	return l, anOffer(0), nil
+}
+
+// become makes Offer fail with err, or run during; both may be nil.
+func (o *fakeOfferer) become(err error, during func(transport.Attachment)) {
+	o.mu.Lock()
+	o.err, o.during = err, during
+	o.mu.Unlock()
 }
 
 func (o *fakeOfferer) Close() error {

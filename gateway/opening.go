@@ -193,8 +193,8 @@ func (p *peer) open(h *straitv1.ClientHello, id Identity) {
 	}()
 	p.conn.Control(transport.ControlServerHello, hello)
 	p.conn.Wake()
-	if s.offered != nil {
-		s.offered.opened()
+	if o := s.offered.Load(); o != nil {
+		o.opened()
 	}
 	g.log.Debug("session opened", "session", s.ann.ID, "handle", s.handle, "remote", s.ann.Remote, "transport", s.conn.Kind(), "client", clip(h.Client))
 }
@@ -230,8 +230,10 @@ func (p *peer) Pull(dst []transport.Message, d transport.Delivery, channel, budg
 	if s == nil {
 		return dst
 	}
-	if d == transport.Unreliable && s.offered != nil {
-		return s.offered.pullInstead(dst, channel, budget)
+	if d == transport.Unreliable {
+		if o := s.offered.Load(); o != nil {
+			return o.pullInstead(dst, channel, budget)
+		}
 	}
 	return s.pull(dst, d, channel, budget, math.MaxInt)
 }

@@ -24,9 +24,9 @@ type session struct {
 	opened time.Time
 	conn   transport.Conn
 
-	// offered is the lane beside the connection; nil without one. Set before the
-	// session is known to anybody.
-	offered *offered
+	// offered is the lane beside the connection; nil without one. Set once: before the
+	// session is known to anybody, or later if there was no room for one then.
+	offered atomic.Pointer[offered]
 
 	slot upstream.Slot
 	out  outbox.Queue
@@ -77,11 +77,10 @@ func (s *session) Info() transport.Info {
 		i.Remote = i.Path.Remote
 	}
 	var beside transport.Path
-	switch d := s.conn.Datagrams(); {
-	case d != nil:
+	if d := s.conn.Datagrams(); d != nil {
 		i.Bound, beside = s.opened, d.Path()
-	case s.offered != nil:
-		i.Bound, beside = s.offered.since(), s.offered.lane.Path()
+	} else if o := s.offered.Load(); o != nil {
+		i.Bound, beside = o.since(), o.lane.Path()
 	}
 	if beside.Heard.After(i.Path.Heard) {
 		i.Path.Heard = beside.Heard
@@ -99,9 +98,17 @@ func (s *session) Info() transport.Info {
 	return i
 }
 
+// boundLane is the lane beside the connection while it is bound, else nil.
+func (s *session) boundLane() *offered {
+	if o := s.offered.Load(); o != nil && o.bound() {
+		return o
+	}
+	return nil
+}
+
 // kind is what carries the session now.
 func (s *session) kind() transport.Kind {
-	if s.offered != nil && s.offered.bound() {
+	if s.boundLane() != nil {
 		return transport.KindTCPUDP
 	}
 	return s.conn.Kind()
@@ -110,8 +117,8 @@ func (s *session) kind() transport.Kind {
 // MaxUnreliable is the limit of the lane that carries unreliable messages now, or
 // of the reliable one that stands in for it.
 func (s *session) MaxUnreliable() int {
-	if s.offered != nil && s.offered.bound() {
-		return s.offered.lane.Max()
+	if o := s.boundLane(); o != nil {
+		return o.lane.Max()
 	}
 	if d := s.conn.Datagrams(); d != nil {
 		return d.Max()
@@ -157,7 +164,7 @@ func (s *session) Send(m transport.Message) error {
 
 // Flush wakes the lanes that have work.
 func (s *session) Flush() {
-	if o := s.offered; o != nil && o.bound() {
+	if o := s.boundLane(); o != nil {
 		o.flush()
 		if s.out.Pending(transport.Reliable) {
 			s.conn.Wake()
@@ -213,8 +220,8 @@ func (s *session) Close(r transport.Reason) {
 		reliable, unreliable := s.out.Drop()
 		s.shard.drop(upstream.DropSlowClient, reliable+unreliable)
 	}
-	if s.offered != nil {
-		s.offered.flush() // what the connection sends before its end is not all there is
+	if o := s.offered.Load(); o != nil {
+		o.flush() // what the connection sends before its end is not all there is
 	}
 	s.conn.Close(r)
 }
@@ -222,8 +229,8 @@ func (s *session) Close(r transport.Reason) {
 // forgo ends the lane beside the connection, with the connection or because there
 // will be no session. Idempotent.
 func (s *session) forgo(r transport.Reason) {
-	if s.offered != nil {
-		s.offered.end(r)
+	if o := s.offered.Load(); o != nil {
+		o.end(r)
 	}
 }
 

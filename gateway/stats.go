@@ -100,7 +100,7 @@ type Stats struct {
 	Openings, Endings map[string]int64
 	// Offers counts the offers of unreliable lanes that clients got, fresh ones
 	// included; OffersRefused, by the text of the Offerer's error, the sessions that
-	// wanted a lane and got none.
+	// wanted a lane and opened without one.
 	Offers        int64
 	OffersRefused map[string]int64
 	// Unopened is the number of connections without a session; Evicted of those that

@@ -17,6 +17,9 @@ const (
 	linkEvery = 3 * time.Second
 	// measureEvery is how often the round trip of a busy session is measured.
 	measureEvery = 15 * time.Second
+	// askEvery is how often a lane is asked for anew for a session that there was no
+	// room for (WIRE.md section 6.1).
+	askEvery = 60 * time.Second
 )
 
 // wheel looks after silence: one goroutine and one ticker for all sessions
@@ -47,6 +50,13 @@ type wheelEntry struct {
 	measured time.Time // of the last PING
 	linked   time.Time // of the last Link event
 	last     linkState
+	wish     *wish // nil: the session has the lane that it asked for, or will have none
+}
+
+// wish is a lane that a session's client asked for and that there was no room for.
+type wish struct {
+	aeads []uint32
+	asked time.Time
 }
 
 // linkState is what a Link event said last.
@@ -149,10 +159,13 @@ func (w *wheel) visit(s *session, now time.Time) {
 		s.wheel.measured = now
 		s.conn.Ping()
 		s.conn.Wake()
-		if s.offered != nil && s.offered.bound() {
-			s.offered.lane.Ping()
-			s.offered.lane.Wake()
+		if o := s.boundLane(); o != nil {
+			o.lane.Ping()
+			o.lane.Wake()
 		}
+	}
+	if wish := s.wheel.wish; wish != nil && now.Sub(wish.asked) >= askEvery {
+		w.gw.offerLate(s, now)
 	}
 	is := linkState{kind: info.Kind, remote: info.Remote, path: p, queued: info.Queued}
 	if !s.wheel.last.remote.IsValid() {

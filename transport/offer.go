@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 )
@@ -19,10 +20,14 @@ type Offer struct {
 	ResetValue [16]byte
 }
 
+// ErrLanesFull is why there is no lane now: there may be one later.
+var ErrLanesFull = errors.New("the limit of lanes is reached")
+
 // Offerer makes unreliable lanes for sessions whose connection carries none.
 type Offerer interface {
 	// Offer makes a lane that is not bound yet, with its first offer. The error says
-	// why there is none: the session goes on without. It never blocks.
+	// why there is none: the session goes on without, and asks again in vain unless it
+	// matches ErrLanesFull. It never blocks.
 	Offer(Attachment) (Lane, Offer, error)
 	// Close ends every lane and returns when all goroutines have ended. Idempotent.
 	Close() error

@@ -19,8 +19,8 @@ import (
 // ErrNoAEAD refuses a lane to a client that takes no AEAD that the gateway takes.
 var ErrNoAEAD = errors.New("udp: no AEAD in common")
 
-// ErrFull refuses a lane above Config.MaxLanes.
-var ErrFull = errors.New("udp: the limit of lanes is reached")
+// ErrFull refuses a lane above Config.MaxLanes; it matches [transport.ErrLanesFull].
+var ErrFull = fmt.Errorf("udp: %w", transport.ErrLanesFull)
 
 // errClosed says what happened after Close; it matches net.ErrClosed.
 var errClosed = fmt.Errorf("udp: %w", net.ErrClosed)

@@ -359,6 +359,7 @@ func TestOfferRefuses(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = offer(1)
 	require.ErrorIs(t, err, ErrFull)
+	require.ErrorIs(t, err, transport.ErrLanesFull, "which the gateway knows")
 	require.EqualValues(t, 2, s.sv.Stats().Lanes)
 	l.Close(transport.Reason{})
 	require.NoError(t, s.sv.Close())

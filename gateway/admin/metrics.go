@@ -21,7 +21,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descSessions      = desc("sessions", "Sessions now, by the transport that carries them now.", "transport")
 	descOffers        = desc("lane_offers_total", "Offers of unreliable lanes given to clients, fresh ones included.")
-	descOffersRefused = desc("lane_offers_refused_total", "Sessions that wanted an unreliable lane and got none.", "reason")
+	descOffersRefused = desc("lane_offers_refused_total", "Sessions that wanted an unreliable lane and opened without one.", "reason")
 	descUnopened      = desc("unopened_connections", "Connections that have no session yet.")
 	descEvicted       = desc("evicted_openings_total", "Unfinished openings that made room for newer ones.")
 	descOpenings      = desc("openings_total", "Openings by the code they ended with; NORMAL is a session, LOST a connection that ended without a word.", "code")
