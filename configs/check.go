@@ -20,6 +20,7 @@ const (
 	nameSockets      = Prefix + "UDP_SOCKETS"
 	nameStreamWindow = Prefix + "QUIC_STREAM_WINDOW_BYTES"
 	nameConnWindow   = Prefix + "QUIC_CONN_WINDOW_BYTES"
+	nameFleetKey     = Prefix + "FLEET_KEY_FILE"
 	nameNode         = Prefix + "NODE_ID"
 	nameCert         = Prefix + "TLS_CERT_FILE"
 	nameKey          = Prefix + "TLS_KEY_FILE"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 
 	"strait/internal/fleetkey"
 )
@@ -32,6 +33,23 @@ func (f Fleet) Node() string {
 		return "strait"
 	}
 	return name
+}
+
+// keyExposed warns where others than its owner may read or write the key file. It is
+// no problem: a container's mounted secrets often come so. Only Unix has such modes.
+func (l *loader) keyExposed() {
+	name := l.config.Fleet.KeyFile
+	if name == "" || runtime.GOOS == "windows" {
+		return
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return // it was read a moment ago; reading it again will say
+	}
+	if mode := info.Mode().Perm(); mode&0o066 != 0 {
+		l.notices = append(l.notices, Notice{Variables: []string{nameFleetKey}, Warning: true, Text: fmt.Sprintf(
+			"%s has mode %#o: others than its owner may read or write the key of the fleet; 0600 is right, or 0400 for a mounted secret", name, mode)})
+	}
 }
 
 func keyFile() rule {

@@ -86,7 +86,7 @@ func (l *loader) names() {
 		delete(l.environ, name)
 		switch {
 		case name == Prefix+"PORT" && !strings.Contains(value, "://"):
-			l.notices = append(l.notices, Notice{[]string{name}, "ignored: Kubernetes sets a variable of that name, so it is no setting; the port belongs in STRAIT_TCP_ADDR"})
+			l.notices = append(l.notices, Notice{Variables: []string{name}, Text: "ignored: Kubernetes sets a variable of that name, so it is no setting; the port belongs in STRAIT_TCP_ADDR"})
 		case injected.MatchString(name):
 			ignored = append(ignored, name)
 		default:
@@ -94,7 +94,7 @@ func (l *loader) names() {
 		}
 	}
 	if len(ignored) > 0 {
-		l.notices = append(l.notices, Notice{ignored, "ignored: set by Kubernetes for a service named strait"})
+		l.notices = append(l.notices, Notice{Variables: ignored, Text: "ignored: set by Kubernetes for a service named strait"})
 	}
 }
 
@@ -215,4 +215,5 @@ func (l *loader) settle() {
 		c.Gateway.QueueSize = 1 << bits.Len64(uint64(given))
 		c.note(nameQueueSize, fmt.Sprintf("%d, rounded up to a power of two", given))
 	}
+	l.keyExposed()
 }

@@ -3,10 +3,12 @@ package configs_test
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -360,6 +362,32 @@ func TestKubernetesVariablesAreIgnored(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, notices, 1)
 	assert.Contains(t, notices[0].String(), "belongs in STRAIT_TCP_ADDR", "who sets a port by hand learns where it goes")
+}
+
+// A key that others may read is used, and warned of.
+func TestExposedFleetKeyIsWarnedOf(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no such modes")
+	}
+	file := filepath.Join(t.TempDir(), "fleet.key")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("5e", 32)+"\n"), 0o600))
+	for mode, exposed := range map[os.FileMode]bool{
+		0o600: false, 0o400: false, 0o700: false, 0o644: true, 0o640: true, 0o604: true, 0o620: true,
+	} {
+		require.NoError(t, os.Chmod(file, mode))
+		_, notices, err := configs.Load([]string{"STRAIT_FLEET_KEY_FILE=" + file})
+		require.NoError(t, err)
+		if !exposed {
+			assert.Empty(t, notices, "%#o", mode)
+			continue
+		}
+		require.Len(t, notices, 1, "%#o", mode)
+		assert.True(t, notices[0].Warning)
+		text := notices[0].String()
+		assert.Contains(t, text, "STRAIT_FLEET_KEY_FILE: "+file+fmt.Sprintf(" has mode %#o:", mode))
+		assert.Contains(t, text, "0600 is right")
+		assert.NotContains(t, text, "5e5e")
+	}
 }
 
 func TestSealedUDPNeedsTCP(t *testing.T) {

@@ -43,7 +43,7 @@ func (c *Config) FitOpenFiles(soft, hard uint64) ([]Notice, error) {
 		}
 		text := fmt.Sprintf("lowered from %d to fit the limit of %d open files", *field, soft)
 		c.note(name, text)
-		notices = append(notices, Notice{[]string{name}, fmt.Sprintf("%d, %s; %s for more", to, text, raise(soft, hard))})
+		notices = append(notices, Notice{Variables: []string{name}, Text: fmt.Sprintf("%d, %s; %s for more", to, text, raise(soft, hard))})
 		*field = to
 	}
 	lower(nameSessions, &g.MaxSessions, sessions)

@@ -61,6 +61,8 @@ func (e *Errors) Unwrap() []error {
 type Notice struct {
 	Variables []string // full names
 	Text      string
+	// Warning says that something should be changed.
+	Warning bool
 }
 
 // String returns the notice on one line.

@@ -92,7 +92,7 @@ func sections() []section {
 		{
 			title: "Fleet",
 			variables: []variable{
-				{key: "FLEET_KEY_FILE", rule: keyFile(), doc: "The secret that all gateways of a fleet share: from it come the keys of tokens, cookies and resets. The first line seals, both open, so that it can be changed without a break. Without a file the key is random and ends with the process: offers and cookies of before a restart are then worth nothing. The path is printed, the contents never are."},
+				{key: "FLEET_KEY_FILE", rule: keyFile(), doc: "The secret that all gateways of a fleet share: from it come the keys of tokens, cookies and resets. The first line seals, both open, so that it can be changed without a break. Without a file the key is random and ends with the process: offers and cookies of before a restart are then worth nothing. A file that others than its owner may read or write is warned of at start: 0600 is right, or 0400 for a mounted secret. The path is printed, the contents never are."},
 				{key: "NODE_ID", rule: nodeID(), doc: "The name of this gateway, different from every other of the fleet; none: the host's name. Resets are keyed with it."},
 			},
 		},

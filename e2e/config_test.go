@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -127,4 +128,19 @@ func TestIPv6(t *testing.T) {
 	p.plays()
 	assert.Equal(t, p.local(), game.announced(t, p).GetOpened().Remote)
 	assert.True(t, strings.HasPrefix(p.local(), "[::1]:"))
+}
+
+// A fleet's key that others may read does not keep the gateway from serving, but is
+// warned of in its log.
+func TestExposedFleetKey(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "fleet.key")
+	key := strings.Repeat("0123456789abcdef", 4)
+	require.NoError(t, os.WriteFile(file, []byte(key+"\n"), 0o600))
+	require.NoError(t, os.Chmod(file, 0o644))
+	gw := serve(t, "STRAIT_FLEET_KEY_FILE="+file)
+	line := gw.logged("a warning", func(l string) bool { return strings.Contains(l, "level=WARN") })
+	assert.Contains(t, line, "STRAIT_FLEET_KEY_FILE: "+file+" has mode 0644")
+	assert.NotContains(t, line, key[:16])
+	join(t, gw).plays()
 }

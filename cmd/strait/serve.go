@@ -54,7 +54,11 @@ func (serveCmd) Run(ctx context.Context, env environ, logTo logOutput) error {
 	slog.SetDefault(log)
 	log.Info("starting", "version", versionText())
 	for _, n := range notices {
-		log.Info("configuration: " + n.String())
+		level := slog.LevelInfo
+		if n.Warning {
+			level = slog.LevelWarn
+		}
+		log.Log(ctx, level, "configuration: "+n.String())
 	}
 	s, err := newServer(ctx, cfg, log)
 	if err != nil {
