@@ -45,7 +45,8 @@ type Closed struct {
 	Lost bool
 }
 
-// Link is how a player is connected, as of now. Zero means not known.
+// Link is how a player is connected, as of now. Zero means not known. RTT, Jitter and
+// LossPPM are of one way, the one that unreliable messages go.
 type Link struct {
 	Transport Transport
 	Remote    netip.AddrPort

@@ -30,7 +30,7 @@ func TestInfoOfABoundLane(t *testing.T) {
 
 	d.lane.bind(true)
 	in = d.session.Info()
-	require.Equal(t, 40*time.Millisecond, in.Path.RTT)
+	require.Equal(t, 30*time.Millisecond, in.Path.RTT, "of the same way as jitter and loss")
 	require.Equal(t, 2*time.Millisecond, in.Path.Jitter)
 	require.EqualValues(t, 12000, in.Path.LossPPM)
 	require.Equal(t, "192.0.2.1:4000", in.Remote.String())
@@ -44,8 +44,18 @@ func TestInfoOfABoundLane(t *testing.T) {
 		}, s.Lane)
 		return true
 	})
+	d.lane.setPath(func(p *transport.Path) { p.RTT = 0 })
+	in = d.session.Info()
+	require.Equal(t, 40*time.Millisecond, in.Path.RTT, "the connection's, until the lane has measured")
+	require.Equal(t, 9*time.Millisecond, in.Path.Jitter)
+	require.Zero(t, in.Path.LossPPM)
+
+	d.lane.setPath(func(p *transport.Path) { p.RTT = 30 * time.Millisecond })
 	d.lane.bind(false)
-	require.Zero(t, d.session.Info().Path.LossPPM)
+	in = d.session.Info()
+	require.Equal(t, 40*time.Millisecond, in.Path.RTT)
+	require.Equal(t, 9*time.Millisecond, in.Path.Jitter)
+	require.Zero(t, in.Path.LossPPM)
 	d.gw.Sessions(func(s gateway.SessionInfo) bool { require.Nil(t, s.Lane); return true })
 }
 
@@ -104,6 +114,7 @@ func TestLossOfTheLaneIsTold(t *testing.T) {
 				d.lane.setPath(func(p *transport.Path) { p.Heard = time.Now() })
 			}
 		}
+		d.lane.setPath(func(p *transport.Path) { p.RTT = time.Millisecond })
 		d.lane.bind(true)
 		require.Equal(t, 1, d.links(), "the kind, at once")
 		quiet(10)
@@ -111,7 +122,7 @@ func TestLossOfTheLaneIsTold(t *testing.T) {
 		d.lane.setPath(func(p *transport.Path) { p.LossPPM = 20000 })
 		quiet(4)
 		require.Equal(t, 2, d.links())
-		d.lane.setPath(func(p *transport.Path) { p.RTT, p.Jitter = time.Millisecond, 30*time.Millisecond })
+		d.lane.setPath(func(p *transport.Path) { p.Jitter = 30 * time.Millisecond })
 		quiet(4)
 		require.Equal(t, 3, d.links())
 	})

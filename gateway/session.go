@@ -87,12 +87,8 @@ func (s *session) Info() transport.Info {
 	}
 	if !i.Bound.IsZero() {
 		i.Datagrams = beside
-		i.Path.LossPPM = beside.LossPPM
 		if beside.RTT > 0 {
-			i.Path.Jitter = beside.Jitter
-			if i.Path.RTT == 0 {
-				i.Path.RTT = beside.RTT
-			}
+			i.Path.RTT, i.Path.Jitter, i.Path.LossPPM = beside.RTT, beside.Jitter, beside.LossPPM
 		}
 	}
 	return i

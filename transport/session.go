@@ -38,8 +38,9 @@ type Info struct {
 	Remote netip.AddrPort // of the client itself
 	Opened time.Time
 	// Path is the reliable lane's way, but heard is what any lane heard, and while an
-	// unreliable lane carries messages the loss and, once it has measured one, the
-	// jitter are that lane's: a stream hides its loss as delay.
+	// unreliable lane carries messages round trip, jitter and loss are that lane's, all
+	// of them, once it has measured a round trip: they belong together, and a stream
+	// hides its loss as delay.
 	Path Path
 	// Bound is since when an unreliable lane carries messages; zero: none does.
 	Bound time.Time
