@@ -240,13 +240,13 @@ func (p *peer) Pull(dst []transport.Message, d transport.Delivery, channel, budg
 
 // Closing ends the session with the connection's reason, unless it ended itself.
 func (p *peer) Closing(r transport.Reason) {
-	if p.cancel != nil {
-		p.cancel()
-	}
 	p.mu.Lock()
 	p.over = true
 	counted := p.refused
 	p.mu.Unlock()
+	if p.cancel != nil {
+		p.cancel() // only now: an authentication that it ends opens no session
+	}
 	if s := p.session.Load(); s != nil {
 		s.finish(r)
 		s.forgo(r)
