@@ -139,8 +139,8 @@ func (l *Lane) receive(s *socket, d *datagram, now time.Time) sealed.Drop {
 		l.peer.Deliver(s.taken.messages)
 		clear(s.taken.messages)
 	}
-	if drop == sealed.DropNone {
-		l.list()
+	if drop == sealed.DropNone || n.changed {
+		l.list() // also where what was dropped came too late for the lane
 	}
 	return drop
 }
@@ -159,8 +159,8 @@ func (l *Lane) hello(d *datagram, h sealed.Hello, c sealed.Claims, now time.Time
 	n := l.look(now)
 	l.mu.Unlock()
 	l.tell(n)
-	if drop == sealed.DropNone {
-		l.list()
+	if drop == sealed.DropNone || n.changed {
+		l.list() // also where what was dropped came too late for the lane
 	}
 	return drop
 }

@@ -96,8 +96,9 @@ func (l *Lane) Offer(remote netip.AddrPort, now time.Time) (Offer, error) {
 func (l *Lane) Bound() bool { return l.bound }
 
 // OfferDue reports whether Offer is to be called: the lane is unbound for long enough,
-// or its keys are used up soon. True from the start.
-func (l *Lane) OfferDue() bool { return l.anOffer && !l.isEnded }
+// or its keys are used up soon. True from the start; not while a CLOSE waits for
+// Control, whose keys Offer may give up.
+func (l *Lane) OfferDue() bool { return l.anOffer && !l.isEnded && !l.closing }
 
 // Ended reports whether Close was called.
 func (l *Lane) Ended() bool { return l.isEnded }

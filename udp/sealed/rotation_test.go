@@ -187,6 +187,19 @@ func TestEpochLimits(t *testing.T) {
 		require.False(t, p.lane.Bound())
 		require.Contains(t, r.open(p.fromGateway()[0].pkt), byte(0x0A))
 	})
+	t.Run("gateway's time, with the next offer due", func(t *testing.T) {
+		p, r := boundRaw(t, setup{gateway: sealed.Config{Shared: sealed.Shared{EpochAge: 20 * time.Minute}, IdleTimeout: time.Hour}})
+		p.now = noon.Add(15 * time.Minute)
+		p.lane.Tick(p.now)
+		_, err := p.lane.Offer(home, p.now)
+		require.NoError(t, err)
+		p.now = noon.Add(20 * time.Minute)
+		p.lane.Tick(p.now)
+		require.False(t, p.lane.Bound())
+		require.False(t, p.lane.OfferDue(), "it may take the keys of CLOSE away")
+		require.Contains(t, r.open(p.fromGateway()[0].pkt), byte(0x0A))
+		require.True(t, p.lane.OfferDue())
+	})
 	t.Run("client", func(t *testing.T) {
 		p := newPair(t, setup{client: sealed.ClientConfig{Shared: packets}}).bind()
 		for p.client.Bound() {
