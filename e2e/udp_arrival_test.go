@@ -106,9 +106,12 @@ func (l *lane) plays() {
 func (s *socket) listen() {
 	b := make([]byte, 65536)
 	for {
-		n, _, err := s.conn.ReadFromUDPAddrPort(b)
+		n, from, err := s.conn.ReadFromUDPAddrPort(b)
 		if err != nil {
 			return
+		}
+		if from.Port() != s.to.Port() && !bytes.HasPrefix(b[:n], []byte(endMark)) {
+			continue // for who had this port before: such as QUIC of another test
 		}
 		s.l.arrived(s, bytes.Clone(b[:n]))
 	}
@@ -139,7 +142,7 @@ func (l *lane) arrived(s *socket, raw []byte) {
 
 // judge opens a datagram, and reports what a gateway must not send.
 func (l *lane) judge(a *arrival) {
-	if bytes.HasPrefix(a.raw, []byte("end of")) {
+	if bytes.HasPrefix(a.raw, []byte(endMark)) {
 		a.bad = "the test's own"
 		return
 	}

@@ -274,11 +274,14 @@ var fences atomic.Uint64
 
 func fenceMark() string { return string(binary.BigEndian.AppendUint64(nil, 1<<63|fences.Add(1))) }
 
+// endMark begins the datagrams that a test sends to itself.
+const endMark = "end of what came before "
+
 // quiet asserts that nothing but what may arrived at a socket since an index of
 // the journal; nothing the gateway sent before can come later.
 func (l *lane) quiet(from int, s *socket, may func(arrival) bool) {
 	l.t.Helper()
-	mark := []byte("end of what came before " + fenceMark())
+	mark := []byte(endMark + fenceMark())
 	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.local().Addr(), 0)))
 	require.NoError(l.t, err)
 	defer c.Close()
@@ -287,7 +290,7 @@ func (l *lane) quiet(from int, s *socket, may func(arrival) bool) {
 	require.NoError(l.t, err)
 	l.in.await(l.t, "a datagram to oneself", func(a arrival) bool { return bytes.Equal(a.raw, mark) })
 	for _, a := range l.in.all()[from:] {
-		if a.on == s && !bytes.HasPrefix(a.raw, []byte("end of")) && (may == nil || !may(a)) {
+		if a.on == s && !bytes.HasPrefix(a.raw, []byte(endMark)) && (may == nil || !may(a)) {
 			require.Failf(l.t, "what must not be answered is answered", "kind %d, %d bytes, %v %s: %x", a.kind, len(a.raw), a.frames, a.bad, a.raw)
 		}
 	}
