@@ -107,7 +107,8 @@ type Stats struct {
 	// had to make room so far.
 	Unopened int
 	Evicted  uint64
-	// Received and Sent are by transport.Delivery.
+	// Received and Sent are by transport.Delivery. Sent were handed to a lane, which
+	// counts what it then could not send.
 	Received, Sent [2]Traffic
 	Drops          [upstream.Drops]int64
 	// QueueLen is by shard.

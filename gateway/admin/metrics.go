@@ -26,7 +26,7 @@ var (
 	descEvicted       = desc("evicted_openings_total", "Unfinished openings that made room for newer ones.")
 	descOpenings      = desc("openings_total", "Openings by the code they ended with; NORMAL is a session, LOST a connection that ended without a word.", "code")
 	descEndings       = desc("session_ends_total", "Ended sessions by close code; LOST is a connection that ended without CLOSE.", "code")
-	descMessages      = desc("messages_total", "Messages by direction (in: from clients) and delivery class.", "direction", "delivery")
+	descMessages      = desc("messages_total", "Messages by direction (in: from clients; out: handed to a lane) and delivery class.", "direction", "delivery")
 	descBytes         = desc("message_bytes_total", "Payload bytes by direction (in: from clients) and delivery class.", "direction", "delivery")
 	descDrops         = desc("drops_total", "Discarded messages and commands by reason.", "reason")
 	descQueue         = desc("queue_depth", "Events waiting on a dispatcher shard's ring.", "shard")
