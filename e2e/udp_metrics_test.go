@@ -121,13 +121,18 @@ func TestUDPMetrics(t *testing.T) {
 	gw.falls(`strait_udp_lanes{bound="yes"}`, 0)
 }
 
-// What PONG and REPORT say of a lane reaches game logic and the distributions.
+// What PONG and REPORT say of a lane reaches game logic and the distributions, the
+// round trip in the place of the one that the connection has measured before.
 func TestUDPMeasures(t *testing.T) {
 	t.Parallel()
 	game := listenLogic(t)
-	gw := serveUDP(t, game.env()...)
+	gw := serveUDP(t, game.env("STRAIT_IDLE_TIMEOUT=6s")...) // who is silent for 2 s is asked by TLS
 	l := offered(t, gw)
 	session := game.announced(t, l.p).Session
+	before := game.event(t, "LinkChanged with the round trip of the connection", func(e event) bool {
+		return e.Session == session && e.GetLink().GetRttUs() > 0
+	}).GetLink()
+	assert.Equal(t, straitv1.Transport_TRANSPORT_TCP, before.Transport)
 	l.sock.mute.Store(true) // PINGs are answered below, and late
 	l.sock.send(l.greet(nil))
 	challenge := l.in.await(t, "ACCEPT and PATH_CHALLENGE", func(a arrival) bool { return a.has(fPathChallenge) != nil })
@@ -146,6 +151,7 @@ func TestUDPMeasures(t *testing.T) {
 		return e.Session == session && e.GetLink().GetRttUs() > 0 && e.GetLink().GetLossPpm() > 0
 	})
 	assert.Equal(t, straitv1.Transport_TRANSPORT_TCP_UDP, e.GetLink().Transport)
+	assert.GreaterOrEqual(t, e.GetLink().RttUs, uint32(rtt/time.Microsecond), "of the lane, as jitter and loss are")
 	assert.GreaterOrEqual(t, e.GetLink().JitterUs, uint32(rtt/time.Microsecond)/4, "of the lane, where PONGs are late")
 	assert.InDelta(t, 250_000, e.GetLink().LossPpm, 10_000)
 	for sample, want := range map[string]float64{

@@ -178,21 +178,17 @@ func (s *session) pushClosed(r *transport.Reason) {
 	s.conn.Resume()
 }
 
-// linkNews is what the wheel has to know of Link events that others push.
-type linkNews = uint32
-
-const (
-	linkTold linkNews = 1 + iota // one was pushed since the wheel looked
-	linkDue                      // one is to be pushed when the ring has room
-)
+// linkNews is what the wheel has to know of a Link event that others push.
+type linkNews struct {
+	due bool      // it is to be pushed when the ring has room; else it was
+	was linkState // before it was pushed: what differs from that game logic may not know
+}
 
 // tellLink tells game logic at once that the session's path changed, or leaves it
 // to the wheel.
 func (s *session) tellLink() {
-	news := linkTold
-	if !s.pushLink() {
-		news = linkDue
-	}
+	news := &linkNews{was: stateOf(s.Info())}
+	news.due = !s.pushLink()
 	s.link.Store(news)
 }
 

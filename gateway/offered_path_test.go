@@ -128,6 +128,22 @@ func TestLossOfTheLaneIsTold(t *testing.T) {
 	})
 }
 
+// What a lane measures right after it is bound, before the wheel comes by, is told, too.
+func TestWhatIsMeasuredAtOnceIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDuo(t, gateway.Config{})
+		d.lane.bind(true)
+		require.Equal(t, 1, d.links(), "the kind, at once")
+		d.lane.setPath(func(p *transport.Path) {
+			p.RTT, p.Jitter, p.LossPPM = 80*time.Millisecond, 40*time.Millisecond, 250_000
+		})
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 2, d.links())
+		time.Sleep(5 * time.Second)
+		require.Equal(t, 2, d.links(), "not a second time")
+	})
+}
+
 // A full ring delays the news of another kind and does not lose it.
 func TestTheKindIsToldWhenTheRingHasRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

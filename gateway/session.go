@@ -38,7 +38,7 @@ type session struct {
 	stalled  atomic.Bool  // reading stopped until inFlight and items are low
 	in       inbound
 
-	link atomic.Uint32 // a linkNews: what the wheel has to know of Link events
+	link atomic.Pointer[linkNews] // what the wheel has to know of Link events; nil: nothing
 
 	// owned by the timer wheel
 	wheel wheelEntry

@@ -67,6 +67,10 @@ type linkState struct {
 	queued int
 }
 
+func stateOf(i transport.Info) linkState {
+	return linkState{kind: i.Kind, remote: i.Remote, path: i.Path, queued: i.Queued}
+}
+
 func newWheel(g *Gateway) *wheel {
 	turn := min(time.Second, max(g.cfg.IdleTimeout/8, wheelSlots*time.Millisecond))
 	return &wheel{gw: g, tick: turn / wheelSlots, rouse: make(chan struct{}, 1)}
@@ -167,19 +171,20 @@ func (w *wheel) visit(s *session, now time.Time) {
 	if wish := s.wheel.wish; wish != nil && now.Sub(wish.asked) >= askEvery {
 		w.gw.offerLate(s, now)
 	}
-	is := linkState{kind: info.Kind, remote: info.Remote, path: p, queued: info.Queued}
+	is := stateOf(info)
 	if !s.wheel.last.remote.IsValid() {
 		s.wheel.last.kind, s.wheel.last.remote = s.ann.Transport, s.ann.Remote // as Opened told
 	}
-	news := s.link.Swap(0)
-	if news == linkTold {
-		s.wheel.linked, s.wheel.last = now, is
+	news := s.link.Swap(nil)
+	due := news != nil && news.due
+	if news != nil && !due {
+		s.wheel.linked, s.wheel.last = now, news.was
 	}
 	changed := now.Sub(s.wheel.linked) >= linkEvery && s.wheel.last.differs(is, w.gw.cfg.SendBufferBytes)
-	if changed || news == linkDue {
+	if changed || due {
 		s.wheel.linked, s.wheel.last = now, is
 		if !s.pushLink() {
-			s.link.CompareAndSwap(0, linkDue)
+			s.link.CompareAndSwap(nil, &linkNews{due: true})
 		}
 	}
 }
