@@ -76,6 +76,26 @@ func testRoamingToANewPort(t *testing.T, sockets ...string) {
 	l.plays()
 }
 
+// What does not fit beside the challenge into what a new port has sent waits for its
+// proof, and is not lost.
+func TestUDPRoamingWithShortMessages(t *testing.T) {
+	onBothKindsOfSockets(t, testRoamingWithShortMessages)
+}
+
+func testRoamingWithShortMessages(t *testing.T, sockets ...string) {
+	l := bound(t, serveUDP(t, sockets...))
+	for range 2 {
+		<-time.After(moveEvery)
+		l.sock = l.another()
+		for i := range 3 {
+			payload := []byte(fenceMark())
+			l.sock.send(l.seal(msg(30, uint16(i), payload)))
+			require.Same(t, l.sock, l.hears(payload).on)
+		}
+	}
+	require.Zero(t, l.gw.metric("strait_udp_messages_lost_total"))
+}
+
 // A port that never answers a challenge has the lane for a second, within what it
 // sent, and its owner has it back at once when he speaks.
 func TestUDPRoamingWithoutProof(t *testing.T) { onBothKindsOfSockets(t, testRoamingWithoutProof) }

@@ -28,6 +28,10 @@ type Lane struct {
 	carries atomic.Bool
 	closing atomic.Pointer[transport.Reason]
 
+	// held was pulled and waits for the client's new address to prove itself; owned by
+	// the socket's writer. Nothing is pulled meanwhile.
+	held []transport.Message
+
 	// reading is held by a reader from a datagram to its delivery: with several
 	// sockets there may be two for one lane.
 	reading sync.Mutex

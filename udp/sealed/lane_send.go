@@ -9,7 +9,7 @@ import (
 
 // Seal finishes p and says where to send it; pkt is a part of p's buffer. Control
 // frames ride along. With an error there is nothing to send and p may be started anew:
-// ErrUnbound, ErrEmpty, or ErrBudget, which is counted as DropBudget.
+// ErrUnbound, ErrEmpty, or ErrBudget, with which the same may be sent later.
 func (l *Lane) Seal(p *Packet, now time.Time) (pkt []byte, to netip.AddrPort, err error) {
 	at := l.tick(now)
 	if !l.bound {
@@ -25,7 +25,6 @@ func (l *Lane) Seal(p *Packet, now time.Time) (pkt []byte, to netip.AddrPort, er
 		}
 	}
 	if l.route.spare() < uint64(need) {
-		l.drop(DropBudget)
 		return nil, netip.AddrPort{}, ErrBudget
 	}
 	l.fill(p, &l.route, at, l.route.room()-p.size())

@@ -34,7 +34,7 @@ func TestNewPort(t *testing.T) {
 	require.Equal(t, port2, p.lane.Remote())
 	_, _, err := p.down(1, string(make([]byte, 200)))
 	require.ErrorIs(t, err, sealed.ErrBudget)
-	require.EqualValues(t, 1, p.drops.Get(sealed.DropBudget))
+	require.Zero(t, p.drops.Get(sealed.DropBudget), "it may be sent later")
 	require.Equal(t, sealed.DropNone, p.toGateway(r.data(msg(2, string(make([]byte, 400)))...), port2))
 	b, to, err := p.down(1, string(make([]byte, 200)))
 	require.NoError(t, err)
