@@ -4,7 +4,7 @@
 // package link's.
 //
 //  1. [All] and [Lookup] give the scenarios of the catalogue; a name that is not there
-//     is an [*UnknownError], which knows the nearest.
+//     is a [*nearest.UnknownError], which knows the nearest.
 //  2. [Scenario.Set] changes one setting, for flags; [Parse] reads a file of settings,
 //     strictly, with line numbers in its errors.
 //  3. [Scenario.String] prints what Parse reads; MarshalJSON is for reports and

@@ -5,11 +5,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"strait/compare/link"
-	near "strait/internal/nearest"
+	"strait/internal/nearest"
 )
 
 // Scenario is a link with a name. Link.Seed belongs to a run and not to a scenario.
@@ -73,41 +72,9 @@ func Names() []string {
 	return out
 }
 
-// UnknownError says that the catalogue lacks a name.
-type UnknownError struct {
-	Name    string
-	Nearest string // "" if none is near
-}
-
-func (e *UnknownError) Error() string {
-	if e.Nearest != "" {
-		return fmt.Sprintf("there is no scenario %q; did you mean %s?", e.Name, e.Nearest)
-	}
-	return fmt.Sprintf("there is no scenario %q; there are %s", e.Name, strings.Join(Names(), ", "))
-}
-
-// Lookup returns a scenario of the catalogue by its name; it is the caller's.
+// Lookup returns a scenario of the catalogue by its name; it is the caller's. The error of
+// an unknown one is a [*nearest.UnknownError].
 func Lookup(name string) (Scenario, error) {
-	for _, s := range catalogue {
-		if s.Name == name {
-			return s.clone(), nil
-		}
-	}
-	return Scenario{}, &UnknownError{Name: name, Nearest: nearest(name, Names())}
-}
-
-// nearest returns the candidate that name may have been meant to be: one of which it is
-// a part at the beginning or the end, or few slips away; "" if there is none.
-func nearest(name string, candidates []string) string {
-	name = strings.ToLower(name)
-	best := near.To(name, candidates, (len(name)+1)/3)
-	if best != "" || len(name) < 2 {
-		return best
-	}
-	for _, c := range candidates {
-		if strings.HasPrefix(c, name) || strings.HasSuffix(c, name) {
-			return c
-		}
-	}
-	return ""
+	s, err := nearest.Lookup("scenario", name, catalogue, func(s Scenario) string { return s.Name })
+	return s.clone(), err
 }

@@ -12,6 +12,7 @@ import (
 
 	"strait/compare/link"
 	"strait/compare/scenario"
+	"strait/internal/nearest"
 )
 
 func TestCatalogue(t *testing.T) {
@@ -54,7 +55,7 @@ func TestLookupSuggests(t *testing.T) {
 		"inter": "intercontinental", "satelite": "satellite", "zzzzzz": "", "": "",
 	} {
 		_, err := scenario.Lookup(typo)
-		var unknown *scenario.UnknownError
+		var unknown *nearest.UnknownError
 		require.ErrorAs(t, err, &unknown)
 		require.Equal(t, want, unknown.Nearest, typo)
 		if want == "" {

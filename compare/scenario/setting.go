@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"strait/compare/link"
+	"strait/internal/nearest"
 )
 
 // setting is one setting of a direction in its text form.
@@ -128,7 +129,7 @@ func (s *Scenario) set(key, value string) error {
 	}
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
 	if i < 0 {
-		if near := nearest(key, keys()); near != "" {
+		if near := nearest.Name(key, keys()); near != "" {
 			return fmt.Errorf("there is no such setting; did you mean %s?", near)
 		}
 		return errors.New("there is no such setting")

@@ -1,9 +1,6 @@
 package swarm
 
 import (
-	"fmt"
-	"strings"
-
 	"strait/client"
 	"strait/internal/nearest"
 )
@@ -51,17 +48,8 @@ func TransportNames() []string {
 	return names
 }
 
-// ParseTransport finds a transport by its name. The error of an unknown one suggests
-// the nearest.
+// ParseTransport finds a transport by its name. The error of an unknown one is a
+// [*nearest.UnknownError].
 func ParseTransport(name string) (Transport, error) {
-	for _, t := range variants {
-		if name == t.String() {
-			return t, nil
-		}
-	}
-	names := TransportNames()
-	if near := nearest.To(strings.ToLower(name), names, len(name)/2); near != "" {
-		return Transport{}, fmt.Errorf("there is no transport %q; did you mean %s?", name, near)
-	}
-	return Transport{}, fmt.Errorf("there is no transport %q; there are %s", name, strings.Join(names, ", "))
+	return nearest.Lookup("transport", name, variants, Transport.String)
 }

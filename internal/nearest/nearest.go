@@ -1,5 +1,9 @@
-// Package nearest finds the name that a mistyped one was meant to be. It owns no list
-// of names and no message: those are the callers'.
+// Package nearest finds the name that a mistyped one was meant to be. It owns the search
+// and what is said of a name that a catalogue lacks; the catalogues are the callers'.
+//
+//  1. [Lookup] finds an entry of a catalogue, or says in an [*UnknownError] which name is
+//     the nearest, or which ones there are.
+//  2. [Name] and [To] are for those who look up by themselves.
 package nearest
 
 // To returns the candidate that is the fewest slips away from name, at most slips; the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"strait/client"
 	"strait/compare/game"
@@ -101,25 +100,8 @@ func Names() []string {
 	return out
 }
 
-// UnknownError says that the catalogue lacks a name.
-type UnknownError struct {
-	Name    string
-	Nearest string // "" if none is near
-}
-
-func (e *UnknownError) Error() string {
-	if e.Nearest != "" {
-		return fmt.Sprintf("there is no transport %q; did you mean %s?", e.Name, e.Nearest)
-	}
-	return fmt.Sprintf("there is no transport %q; there are %s", e.Name, strings.Join(Names(), ", "))
-}
-
-// Lookup returns a contender of the catalogue by its name.
+// Lookup returns a contender of the catalogue by its name. The error of an unknown one is a
+// [*nearest.UnknownError].
 func Lookup(name string) (Contender, error) {
-	for _, c := range catalogue {
-		if c.Name == name {
-			return c, nil
-		}
-	}
-	return Contender{}, &UnknownError{Name: name, Nearest: nearest.To(strings.ToLower(name), Names(), len(name)/2)}
+	return nearest.Lookup("transport", name, catalogue, func(c Contender) string { return c.Name })
 }

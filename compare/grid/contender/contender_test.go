@@ -17,6 +17,7 @@ import (
 	"strait/compare/grid/contender"
 	"strait/compare/measure"
 	"strait/compare/report/plot"
+	"strait/internal/nearest"
 )
 
 func TestMain(m *testing.M) {
@@ -119,7 +120,7 @@ func TestLookupSuggests(t *testing.T) {
 	assert.Equal(t, "quic", c.Name)
 	for wrong, right := range map[string]string{"websockets": "websocket", "quic-stream": "quic-streams", "TCP": "tcp", "quick": "quic", "tcp-udp": "tcp+udp"} {
 		_, err := contender.Lookup(wrong)
-		var unknown *contender.UnknownError
+		var unknown *nearest.UnknownError
 		require.ErrorAs(t, err, &unknown)
 		assert.Equal(t, right, unknown.Nearest)
 		assert.ErrorContains(t, err, "did you mean "+right+"?")
