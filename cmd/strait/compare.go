@@ -62,11 +62,11 @@ const (
 func (compareCmd) Help() string {
 	return `Plays the same game over each transport on emulated networks and says which one to use for whom. Client and gateway are in network namespaces of their own, with the kernel's real network stacks; this process moves the packets between them and delays, loses and queues them as the scenario says. The same seed loses the same packets.
 
-The default set is ` + strings.Join(defaultScenarios, ", ") + `: some five minutes on two cores. What runs alongside on this machine spoils runs; those are repeated, and do not count if that is in vain.
+The default set is ` + strings.Join(defaultScenarios, ", ") + `: some five minutes on two cores. What runs alongside on this machine spoils runs; those are repeated, which may take a third longer, or a minute, and what is spoiled still does not count.
 
 TCP uses ` + grid.DefaultCongestionControl + ` unless --congestion-control says otherwise: it is what most players' systems have, and a comparison must not hang on this machine's default.
 
-It needs root, or a user namespace, which it makes by itself where the system lets it; --no-impairment needs neither. Ctrl-C ends it, removes everything and reports what was measured so far; it then writes no files. Exit status 1 if it could not be done, if a run counts for nothing also when repeated, or if it was interrupted.
+It needs root, or a user namespace, which it makes by itself where the system lets it; --no-impairment needs neither. Ctrl-C ends it, removes everything and reports what was measured so far; it then writes no files. Exit status 1 if it could not be done, if a run does not count, or if it was interrupted.
 
 Scenarios: ` + strings.Join(scenario.Names(), ", ") + `
 
@@ -116,7 +116,7 @@ func (c *compareCmd) Run(ctx context.Context, out io.Writer, status logOutput) e
 	interrupted := errors.Is(err, context.Canceled)
 	switch {
 	case r == nil && interrupted:
-		return errors.New("interrupted before anything was measured")
+		return errors.New("interrupted before a run counted")
 	case r == nil:
 		return err
 	}

@@ -394,7 +394,7 @@ func TestCompareInterrupted(t *testing.T) {
 			require.True(t, errors.As(cmd.Wait(), &exit))
 			if sig != syscall.SIGKILL {
 				assert.Equal(t, 1, exit.ExitCode())
-				assert.Contains(t, errOut.String(), "strait: interrupted before anything was measured\n")
+				assert.Contains(t, errOut.String(), "strait: interrupted before a run counted\n")
 			}
 			assert.Empty(t, out.String())
 			require.Eventually(t, func() bool {

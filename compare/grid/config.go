@@ -226,6 +226,13 @@ func (c Config) Lasts() time.Duration {
 	return all / time.Duration(c.Parallel)
 }
 
+// repeats is how long Run may take longer for what has to be repeated: a third of what it
+// takes without, so that a machine that is busy all the time does not double it.
+func (c Config) repeats() time.Duration { return max(c.Lasts()/3, leastRepeats) }
+
+// leastRepeats leaves time for some of a short comparison's.
+const leastRepeats = time.Minute
+
 // outages are those of a run in n, in order; those that touch are one.
 func outages(n Network, seconds time.Duration) (out []measure.Span) {
 	add := func(name string, from, to time.Duration) {

@@ -17,6 +17,7 @@
 //  4. The children write what they have logged; measure makes a run of it. The link's
 //     bytes come from the lab, CPU time from the children themselves.
 //  5. A cell that the machine or the emulator spoiled, or whose child died, is repeated
-//     once, at the end, beside one other at most. If that is in vain it is kept with its reasons, and counts nowhere.
+//     once, at the end, beside one other at most, as far as there is time for it. One
+//     that is spoiled still is kept with its reasons, and counts nowhere.
 //  6. The result is a [report.Report].
 package grid

@@ -78,13 +78,15 @@ type schedule struct {
 	mu       sync.Mutex
 	waiting  []*cell
 	begun    map[*cell]time.Time // those under way
-	runs     []*measure.Run      // that count, or were repeated in vain
+	runs     []*measure.Run      // that count
 	spoiled  []*cell
 	why      []*measure.Run // the record of each of spoiled
 	repeated int
-	done     int
-	total    int
-	err      error // the first one, which ends it
+	// unrepeated are those spoiled for which there was no time.
+	unrepeated int
+	done       int
+	total      int
+	err        error // the first one, which ends it
 }
 
 func (s *schedule) add(cells []*cell) {
@@ -92,11 +94,37 @@ func (s *schedule) add(cells []*cell) {
 	s.total += len(cells)
 }
 
-// again has the spoiled cells run once more.
+// again has spoiled cells run once more, as many as Config.repeats has time for: first
+// those of which the fewest count, so that none is left with little more than others.
 func (s *schedule) again() {
-	s.add(s.spoiled)
-	s.repeated = len(s.spoiled)
+	type pair struct{ scenario, transport string }
+	of := func(c *cell) pair { return pair{c.network.Name, c.transport.Name} }
+	count := make(map[pair]int)
+	for _, r := range s.runs {
+		count[pair{r.Scenario, r.Transport}]++
+	}
+	var chosen []*cell
+	spoiled, why := s.spoiled, s.why
 	s.spoiled, s.why = nil, nil
+	left := s.config.repeats() * time.Duration(min(s.config.Parallel, few))
+	for len(spoiled) > 0 {
+		next := 0
+		for i, c := range spoiled {
+			if count[of(c)] < count[of(spoiled[next])] {
+				next = i
+			}
+		}
+		c := spoiled[next]
+		if left -= s.config.lasts(c.network); left < 0 {
+			break
+		}
+		count[of(c)]++
+		chosen = append(chosen, c)
+		spoiled, why = slices.Delete(spoiled, next, next+1), slices.Delete(why, next, next+1)
+	}
+	s.why = why
+	s.repeated, s.unrepeated = len(chosen), len(spoiled)
+	s.add(chosen)
 }
 
 // run runs what is waiting, some cells side by side, and returns when all have ended.

@@ -1,6 +1,7 @@
 package grid
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -97,4 +98,64 @@ func TestPlayersOfTheCatalogue(t *testing.T) {
 		assert.NotEmpty(t, d.Parameters)
 	}
 	assert.Len(t, players, len(scenario.All()), "and no other")
+}
+
+// Repeating takes no longer than it may, and evens out what counts.
+func TestRepeatsAreBounded(t *testing.T) {
+	var networks []Network
+	for _, name := range []string{"4g", "wifi-bad"} {
+		n, err := scenario.Lookup(name)
+		require.NoError(t, err)
+		networks = append(networks, Network{Scenario: n})
+	}
+	c := Config{Scenarios: networks, Transports: contender.All()[:4], Repetitions: 20, Parallel: 8}.withDefaults()
+	require.Equal(t, c.Lasts()/3, c.repeats())
+	s := &schedule{config: c}
+	s.add(c.cells())
+	// Half of all are spoiled, of tcp in 4g all.
+	for i, one := range s.waiting {
+		s.done++
+		r := one.run()
+		if i%2 == 0 || one.transport.Name == "tcp" && one.network.Name == "4g" {
+			r.Invalid = []string{"a core was saturated"}
+			s.spoiled, s.why = append(s.spoiled, one), append(s.why, r)
+		} else {
+			s.runs = append(s.runs, r)
+		}
+	}
+	s.waiting = nil
+	spoiled := len(s.spoiled)
+	s.again()
+	var work time.Duration
+	first := 0
+	for i, one := range s.waiting {
+		work += c.lasts(one.network)
+		if one.transport.Name == "tcp" && one.network.Name == "4g" && i < 8 {
+			first++
+		}
+	}
+	assert.LessOrEqual(t, work/few, c.repeats())
+	assert.Greater(t, (work+c.lasts(networks[0]))/few, c.repeats(), "no time is left for another")
+	assert.Equal(t, 8, first, "those of which none count come first")
+	assert.Equal(t, spoiled, len(s.waiting)+len(s.why))
+	assert.Equal(t, len(s.waiting), s.repeated)
+	for _, r := range s.why {
+		assert.Equal(t, []string{"a core was saturated"}, r.Invalid, "what is not repeated stays listed")
+	}
+	s.waiting = nil
+	notes := strings.Join(s.notes(), "\n")
+	assert.Contains(t, notes, "more were spoiled and not repeated")
+
+	// All of a short comparison are repeated.
+	c.Repetitions = 1
+	s = &schedule{config: c}
+	s.add(c.cells())
+	for _, one := range s.waiting {
+		s.spoiled, s.why = append(s.spoiled, one), append(s.why, one.run())
+	}
+	s.waiting = nil
+	s.again()
+	assert.Len(t, s.waiting, 8)
+	assert.Empty(t, s.why)
+	assert.Zero(t, s.unrepeated)
 }

@@ -110,6 +110,9 @@ func (s *schedule) notes() (out []string) {
 	if s.repeated > 0 {
 		out = append(out, fmt.Sprintf("%d of %d runs were spoiled at first and repeated at the end.", s.repeated, s.total-s.repeated))
 	}
+	if s.unrepeated > 0 {
+		out = append(out, fmt.Sprintf("%d more were spoiled and not repeated: that may take %v. They do not count.", s.unrepeated, c.repeats().Round(time.Second)))
+	}
 	if missing := s.total - s.repeated - len(s.runs) - len(s.why); missing > 0 {
 		out = append(out, fmt.Sprintf("It was interrupted: %d of %d runs are missing.", missing, s.total-s.repeated))
 	}
