@@ -3,14 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
-	"golang.org/x/term"
 
 	"strait/compare/grid"
 )
@@ -28,11 +26,12 @@ type compareDisplay struct {
 func newCompareDisplay(out io.Writer, c grid.Config) *compareDisplay {
 	d := &compareDisplay{out: out}
 	fmt.Fprintf(out, "scenarios: %d, transports: %d, about %v\n", len(c.Scenarios), len(c.Transports), rounded(c.Lasts()))
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if drawable(out) {
 		none := ""
 		d.runs.Store(&none)
 		d.bars = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(500*time.Millisecond))
-		d.bar = d.bars.New(1, mpb.BarStyle(), mpb.BarWidth(barWidth),
+		// Of a bar made with a total the total cannot change.
+		d.bar = d.bars.New(0, mpb.BarStyle(), mpb.BarWidth(barWidth),
 			mpb.PrependDecorators(decor.CountersNoUnit("%d of %d runs ")),
 			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string {
 				return fmt.Sprintf("%v left  %s", rounded(max(time.Until(time.Unix(0, d.ends.Load())), 0)), *d.runs.Load())

@@ -29,10 +29,21 @@ const barWidth = 24
 
 func newDisplay(out io.Writer) *display {
 	d := &display{out: out}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if drawable(out) {
 		d.bars = mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(200*time.Millisecond))
 	}
 	return d
+}
+
+// drawable reports whether out is a terminal with a width to draw bars in; those of serial
+// lines and of containers may not know theirs.
+func drawable(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	return err == nil && columns > 0
 }
 
 // show takes the progress of the run. One goroutine.
