@@ -110,10 +110,63 @@ func (c *Cell) Difference(other *Cell, metric string, confidence float64) (Estim
 	return welch(c.all(metric), other.all(metric), confidence)
 }
 
-// Above returns how probable it is that other's metric is above c's in as many
-// repetitions, by as much, as it is, if it were not above: the exact signed-rank test of
-// Wilcoxon, one-sided, over the repetitions that both have. 1 without any.
-func (c *Cell) Above(other *Cell, metric string) float64 { return signedRank(c.pairs(other, metric)) }
+// Exceeds reports whether other's metric is above c's by more than by, where doubt is how
+// probable a wrong yes may be. Student's t is asked and, where there are repetitions enough
+// for it to ever say yes, the signed-rank test, which one run that stalls does not upset;
+// the two then share the doubt.
+func (c *Cell) Exceeds(other *Cell, metric string, by, doubt float64) bool {
+	pairs := c.pairs(other, metric)
+	ranks := math.Pow(0.5, float64(len(pairs))) <= doubt/2
+	if ranks {
+		doubt /= 2
+	}
+	if d, ok := c.Difference(other, metric, 1-2*doubt); ok && d.Low != nil && *d.Low > by {
+		return true
+	}
+	if !ranks {
+		return false
+	}
+	for i := range pairs {
+		pairs[i] -= by
+	}
+	return signedRank(pairs) <= doubt
+}
+
+// Ratio estimates the logarithm of how many times a metric is higher in others than in
+// cells, as a geometric mean over scenarios: cells[i] and others[i] are of the same one,
+// and count the same. Repetitions are compared in pairs; with fewer than three of them in
+// a scenario, or a value that has no logarithm, it is false.
+func Ratio(cells, others []*Cell, metric string, confidence float64) (Estimate, bool) {
+	var e Estimate
+	var square, freedom, least float64
+	for i, c := range cells {
+		var logs []float64
+		for _, rep := range slices.Sorted(maps.Keys(c.values[metric])) {
+			v := c.values[metric][rep]
+			if w, ok := others[i].values[metric][rep]; ok && v > 0 && w > 0 {
+				logs = append(logs, math.Log(w/v))
+			}
+		}
+		if len(logs) < leastPairs {
+			return Estimate{}, false
+		}
+		mean, sq := meanAndSquare(logs)
+		df := float64(len(logs) - 1)
+		e.Mean += mean / float64(len(cells))
+		e.N += len(logs)
+		square += sq
+		freedom += sq * sq / df
+		least += df
+	}
+	if len(cells) == 0 {
+		return Estimate{}, false
+	}
+	if square > 0 { // Welch-Satterthwaite
+		least = square * square / freedom
+	}
+	e.bound(confidence, square/float64(len(cells)*len(cells)), least)
+	return e, true
+}
 
 // pairs are the differences of other to c in the repetitions that both have.
 func (c *Cell) pairs(other *Cell, metric string) (out []float64) {

@@ -87,15 +87,17 @@ func tQuantile(p, df float64) float64 {
 	for tCDF(high, df) < p && high < 1e12 {
 		high *= 2
 	}
-	for range 200 {
+	for {
 		mid := (low + high) / 2
+		if mid <= low || mid >= high { // no number is between them
+			return mid
+		}
 		if tCDF(mid, df) < p {
 			low = mid
 		} else {
 			high = mid
 		}
 	}
-	return (low + high) / 2
 }
 
 // tCDF is Student's distribution function for t of 0 and above.

@@ -322,6 +322,46 @@ func TestDifferenceIsPaired(t *testing.T) {
 	assert.Less(t, d.Half(), 4.303*math.Sqrt(sa+sb), "less than with two")
 }
 
+func TestExceeds(t *testing.T) {
+	cell := func(transport string, ages ...float64) *measure.Cell {
+		var runs []*measure.Run
+		for rep, age := range ages {
+			r := &measure.Run{Transport: transport, Scenario: "s", Repetition: rep}
+			r.Age.Readings.Add(int64(age * 1e6))
+			runs = append(runs, r)
+		}
+		return measure.Merge(runs)
+	}
+	low, high := cell("a", 50, 51, 49, 50, 52), cell("b", 61, 60, 60, 61, 62)
+	assert.True(t, low.Exceeds(high, measure.AgeP95, 0, 0.001))
+	assert.True(t, low.Exceeds(high, measure.AgeP95, 5, 0.001))
+	assert.False(t, low.Exceeds(high, measure.AgeP95, 10, 0.05), "it is above by about 10")
+	assert.False(t, high.Exceeds(low, measure.AgeP95, 0, 0.05))
+	assert.True(t, high.Exceeds(low, measure.AgeP95, -20, 0.001), "not better by 20")
+	assert.False(t, low.Exceeds(high, "no such metric", 0, 0.05))
+	assert.False(t, cell("a", 50).Exceeds(cell("b", 500), measure.AgeP95, 0, 0.05), "one run tells nothing")
+
+	// One run that stalls hides the others from Student, not from the ranks, of which five
+	// runs never say enough.
+	calm, stalls := cell("a", 50, 50, 50, 50, 50, 50, 50, 50, 50, 50), cell("b", 60, 62, 61, 900, 59, 63, 58, 64, 57, 65)
+	assert.True(t, calm.Exceeds(stalls, measure.AgeP95, 0, 0.002))
+	assert.False(t, calm.Exceeds(stalls, measure.AgeP95, 0, 0.0019))
+	assert.False(t, cell("a", 50, 50, 50, 50, 50).Exceeds(cell("b", 60, 62, 61, 900, 59), measure.AgeP95, 0, 0.05))
+
+	// Twice in one scenario and half in the other is the same, over both.
+	e, ok := measure.Ratio([]*measure.Cell{low, high}, []*measure.Cell{high, low}, measure.AgeP95, 0.95)
+	assert.True(t, ok)
+	assert.InDelta(t, 0, e.Mean, 1e-9)
+	e, ok = measure.Ratio([]*measure.Cell{low, cell("a", 100, 101, 99)}, []*measure.Cell{cell("b", 100, 102, 98, 100, 104), cell("b", 200, 202, 198)}, measure.AgeP95, 0.95)
+	assert.True(t, ok)
+	assert.InDelta(t, math.Ln2, e.Mean, 0.001)
+	assert.Less(t, e.Half(), 0.01)
+	_, ok = measure.Ratio([]*measure.Cell{cell("a", 1, 2)}, []*measure.Cell{cell("b", 1, 2)}, measure.AgeP95, 0.95)
+	assert.False(t, ok, "two pairs")
+	_, ok = measure.Ratio(nil, nil, measure.AgeP95, 0.95)
+	assert.False(t, ok)
+}
+
 func TestCostMetrics(t *testing.T) {
 	r := take(t, steady(10, ms), measure.Window{To: 1000 * ms})
 	up, down, cpu := uint64(1000), uint64(6500), 0.0002

@@ -207,7 +207,7 @@ func (r *Report) table(s *Scenario, caption string, of func(*measure.Metric) boo
 			name += ", " + m.Unit
 		}
 		row, any := page.Row{Name: name}, false
-		marks := rank(working, m.ID)
+		marks := rank(working, m.ID, doubt(len(working)))
 		for _, tr := range r.Transports {
 			cell := page.Cell{Text: "–"}
 			if c := r.cell(s.ID, tr.ID); c != nil {
@@ -227,7 +227,7 @@ func (r *Report) table(s *Scenario, caption string, of func(*measure.Metric) boo
 // rank marks the best of those that have the metric: one that all others are worse
 // than, or those that cannot be told from the best. Where all have the same value
 // nothing is marked.
-func rank(cells []*measure.Cell, metric string) map[string]page.Mark {
+func rank(cells []*measure.Cell, metric string, doubt float64) map[string]page.Mark {
 	out := make(map[string]page.Mark)
 	cells = slices.DeleteFunc(slices.Clone(cells), func(c *measure.Cell) bool { _, ok := c.Estimates[metric]; return !ok })
 	if len(cells) < 2 {
@@ -237,7 +237,7 @@ func rank(cells []*measure.Cell, metric string) map[string]page.Mark {
 	if least(slices.MinFunc(cells, least), slices.MaxFunc(cells, least)) == 0 {
 		return out
 	}
-	_, left, _ := narrow(cells, metric)
+	_, left, _ := narrow(cells, criterion{metric: metric, felt: true}, doubt)
 	for _, c := range left {
 		out[c.Transport] = page.Tied
 		if len(left) == 1 {

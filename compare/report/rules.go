@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,10 @@ import (
 
 // margin is the relative difference below which two values are the same.
 const margin = 0.05
+
+// frame is the time in ms between two frames of a player's screen, at 60 Hz: less than
+// that late and nothing is seen of it.
+const frame = 1000.0 / 60
 
 // criterion is one that decides, in the order of criteria.
 type criterion struct {
@@ -23,13 +28,20 @@ var criteria = []criterion{
 	{measure.WireRatio, false}, {measure.ServerCPU, false},
 }
 
+// doubt is how probable each statement about two of n transports may be wrong, so that
+// those of a whole verdict together are no more probably wrong than Confidence says, after
+// Bonferroni: by every criterion each transport may be worse than each other, or as good.
+func doubt(n int) float64 {
+	return (1 - measure.Confidence) / float64((len(criteria)+1)*n*max(n-1, 1))
+}
+
 // Rules are those by which verdicts are reached, for people.
 func Rules() []string {
 	out := []string{
 		"A run counts only if the machine and the emulator kept up; one that does not is listed with its reason and averaged into nothing.",
 		"A transport works in a scenario if in every run that counts every player could connect and play to the end, and no reliable event was skipped while its session lasted. (Events that go down with a connection count as lost, but are no failure.) Only transports that work can be recommended.",
-		fmt.Sprintf("One transport is worse than the best if the difference, taken run by run under the same seed (with fewer than three such pairs between the means, after Welch), is above zero at %.0f %% confidence (by Student's t, or by Wilcoxon's signed ranks, which one run that stalls does not upset; what is left to error is divided by the number of comparisons and by these two, after Bonferroni), and also above %.0f %% and above what anybody would notice (%g ms for delays). Else they are not told apart; more repetitions might. One repetition tells nothing apart.",
-			measure.Confidence*100, margin*100, measure.MetricByID(measure.AgeP95).Margin),
+		fmt.Sprintf("One transport is worse than another if the difference, taken run by run under the same seed (with fewer than three such pairs between the means, after Welch), is above zero beyond doubt, and above %.0f %% and what anybody would notice (%g ms for delays) in the mean. Else they are not told apart; more repetitions might. One repetition tells nothing apart.", margin*100, measure.MetricByID(measure.AgeP95).Margin),
+		fmt.Sprintf("Beyond doubt is by Student's t or, with repetitions enough, by Wilcoxon's signed ranks, which one run that stalls does not upset. All statements of a scenario's verdict hold together at %.0f %% confidence: what is left to error is divided, after Bonferroni, by the number of criteria and one more, and by that of ordered pairs of the transports that work, and by two where both tests are asked. What happens more rarely than once in all these runs may not have been seen.", measure.Confidence*100),
 	}
 	for i, c := range criteria {
 		what := "Those not told apart so far are compared next by"
@@ -37,13 +49,13 @@ func Rules() []string {
 		case i == 0:
 			what = "The first criterion is what players see:"
 		case !c.felt && criteria[i-1].felt:
-			what = "Those still left are not told apart by what players feel, so cost decides: first"
+			what = fmt.Sprintf("Those still left are not told apart by what players feel. That is not to say that they are alike, so cost decides only where it is known that players lose nothing by it: one that costs more drops out if the age of state of the one that costs less is beyond doubt less than a frame (%.1f ms) above its own, and nothing else that players feel is a frame above it in the mean. First", frame)
 		}
 		out = append(out, fmt.Sprintf("%s %s; those that are worse drop out.", what, measure.MetricByID(c.metric).Name))
 	}
 	return append(out,
 		"If one is left, it is recommended. If several are left, there is no clear winner between them.",
-		fmt.Sprintf("Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; if they still tie, the one whose age of state is the lowest taken over all scenarios (their geometric mean), if it is so by more than %.0f %%, and then the one that is recommended in more scenarios; else there is no clear winner. Where it does not work, the best of those that do is its fallback.", margin*100))
+		fmt.Sprintf("Overall, the transport that is among the best for players in the most scenarios is recommended; if several are, the one that works in more; of those that still tie drops out whose age of state, over all scenarios in which both work (the geometric mean), is above another's beyond doubt (by Student's t, which may err as seldom) and by more than %.0f %%; and then the one that is recommended in more scenarios leads; else there is no clear winner. Where it does not work, the best of those that do is its fallback.", margin*100))
 }
 
 // Verdict is what a scenario comes to.
@@ -72,14 +84,18 @@ type Exclusion struct {
 // Step is one criterion.
 type Step struct {
 	Metric string `json:"metric"`
-	Best   string `json:"best"`
-	// Worse dropped out, each with how much worse than Best it is.
+	Best   string `json:"best"` // by the mean
+	// Worse dropped out, each with how much worse than another it is.
 	Worse []Worse `json:"worse,omitempty"`
+	// Spared cost more than another, of which it is not known whether it is as good for
+	// players.
+	Spared []string `json:"spared,omitempty"`
 }
 
-// Worse is a transport with its difference to the best one, in the metric's unit.
+// Worse is a transport with its difference to a better one, in the metric's unit.
 type Worse struct {
 	Transport  string           `json:"transport"`
+	Than       string           `json:"than"`
 	Difference measure.Estimate `json:"difference"`
 }
 
@@ -102,12 +118,12 @@ func (r *Report) judge(s Scenario) Verdict {
 			left = append(left, c)
 		}
 	}
-	felt := names(left)
+	felt, doubt := names(left), doubt(len(left))
 	for _, c := range criteria {
 		if len(left) < 2 {
 			break
 		}
-		step, rest, ok := narrow(left, c.metric)
+		step, rest, ok := narrow(left, c, doubt)
 		if !ok {
 			continue
 		}
@@ -122,41 +138,78 @@ func (r *Report) judge(s Scenario) Verdict {
 	return v
 }
 
-// narrow drops those that are worse than the best by metric. Without a value for
-// each of them the criterion decides nothing.
-func narrow(cells []*measure.Cell, metric string) (step Step, left []*measure.Cell, ok bool) {
-	best := cells[0]
+// narrow drops those that are worse than another. Without a value for each of them the
+// criterion decides nothing.
+func narrow(cells []*measure.Cell, by criterion, doubt float64) (step Step, left []*measure.Cell, ok bool) {
 	for _, c := range cells {
-		e, has := c.Estimates[metric]
-		if !has {
+		if _, has := c.Estimates[by.metric]; !has {
 			return Step{}, nil, false
 		}
-		if e.Mean < best.Estimates[metric].Mean {
-			best = c
-		}
 	}
-	step = Step{Metric: metric, Best: best.Transport}
-	confidence := 1 - (1-measure.Confidence)/float64(len(cells)-1)
+	// The best one first: who is worse than it is said to be so.
+	sorted := slices.Clone(cells)
+	slices.SortStableFunc(sorted, func(a, b *measure.Cell) int {
+		return cmp.Compare(a.Estimates[by.metric].Mean, b.Estimates[by.metric].Mean)
+	})
+	step = Step{Metric: by.metric, Best: sorted[0].Transport}
 	for _, c := range cells {
-		if d, worse := worseThan(best, c, metric, confidence); worse {
-			step.Worse = append(step.Worse, Worse{c.Transport, d})
+		var than *measure.Cell
+		spared := false
+		for _, better := range sorted {
+			if better == c {
+				break // the best in the mean stays, and nobody drops out in a circle
+			}
+			if !worse(better, c, by.metric, doubt) {
+				continue
+			}
+			if by.felt || asGood(better, c, doubt) {
+				than = better
+				break
+			}
+			spared = true
+		}
+		switch {
+		case than != nil:
+			d, _ := than.Difference(c, by.metric, 1-2*doubt)
+			step.Worse = append(step.Worse, Worse{c.Transport, than.Transport, d})
 			continue
+		case spared:
+			step.Spared = append(step.Spared, c.Transport)
 		}
 		left = append(left, c)
 	}
 	return step, left, true
 }
 
-func worseThan(best, c *measure.Cell, metric string, confidence float64) (measure.Estimate, bool) {
-	d, ok := best.Difference(c, metric, confidence)
-	if c == best || !ok || d.Low == nil {
-		return d, false
+// worse reports whether c is, beyond doubt and noticeably.
+func worse(better, c *measure.Cell, metric string, doubt float64) bool {
+	mean := better.Estimates[metric].Mean
+	d, ok := better.Difference(c, metric, measure.Confidence)
+	return ok && d.Mean > max(margin*mean, measure.MetricByID(metric).Margin) && better.Exceeds(c, metric, 0, doubt)
+}
+
+// asGood reports whether players lose nothing with one instead of another that may be
+// better: the age of state is as good beyond doubt, the rest in the mean, since the tails
+// of few messages scatter too much for more.
+func asGood(one, another *measure.Cell, doubt float64) bool {
+	if !one.Exceeds(another, measure.AgeP95, -frame, doubt) {
+		return false
 	}
-	if certain := *d.Low > 0 || best.Above(c, metric) <= (1-confidence)/2; !certain {
-		return d, false
+	for _, c := range criteria {
+		d, ok := another.Difference(one, c.metric, measure.Confidence)
+		if !c.felt || !ok {
+			continue
+		}
+		m := measure.MetricByID(c.metric)
+		noticed := max(margin*another.Estimates[c.metric].Mean, m.Margin)
+		if m.Unit == "ms" {
+			noticed = max(noticed, frame)
+		}
+		if d.Mean >= noticed {
+			return false
+		}
 	}
-	enough := max(margin*best.Estimates[metric].Mean, measure.MetricByID(metric).Margin)
-	return d, d.Mean > enough
+	return true
 }
 
 func names(cells []*measure.Cell) []string {
@@ -236,7 +289,7 @@ func (r *Report) overall() Overall {
 			o.Leaders = append(o.Leaders, s.Transport)
 		}
 	}
-	o.Leaders = nearest(o.Leaders, o.Standings)
+	o.Leaders = r.freshest(o.Leaders, o.Standings)
 	if len(o.Leaders) == 1 {
 		for _, v := range r.Verdicts {
 			if !slices.Contains(v.Leaders, o.Leaders[0]) && slices.ContainsFunc(v.Failing, func(e Exclusion) bool { return e.Transport == o.Leaders[0] }) {
@@ -248,30 +301,38 @@ func (r *Report) overall() Overall {
 	return o
 }
 
-// nearest leaves of several leaders those whose age of state is not more than the margin
-// above the lowest of them, and of these those that lead in the most scenarios.
-func nearest(leaders []string, standings []Standing) []string {
-	lowest, most := math.Inf(1), 0
+// freshest leaves of several leaders those whose age of state is not beyond doubt above
+// that of another, and of these those that lead in the most scenarios.
+func (r *Report) freshest(leaders []string, standings []Standing) []string {
+	fresh := slices.DeleteFunc(slices.Clone(leaders), func(name string) bool {
+		return slices.ContainsFunc(leaders, func(other string) bool { return other != name && r.staler(name, other, len(leaders)) })
+	})
+	most := 0
 	for _, s := range standings {
-		if slices.Contains(leaders, s.Transport) {
-			lowest = min(lowest, s.Distance)
-		}
-	}
-	near := func(s Standing) bool {
-		return slices.Contains(leaders, s.Transport) && s.Distance <= lowest*(1+margin)
-	}
-	for _, s := range standings {
-		if near(s) {
+		if slices.Contains(fresh, s.Transport) {
 			most = max(most, s.Leads)
 		}
 	}
 	out := []string{}
 	for _, s := range standings {
-		if near(s) && s.Leads == most {
+		if slices.Contains(fresh, s.Transport) && s.Leads == most {
 			out = append(out, s.Transport)
 		}
 	}
 	return out
+}
+
+// staler reports whether name's age of state is above other's beyond doubt, over the
+// scenarios in which both work; n transports are compared so.
+func (r *Report) staler(name, other string, n int) bool {
+	var its, others []*measure.Cell
+	for _, s := range r.Scenarios {
+		if a, b := r.cell(s.ID, name), r.cell(s.ID, other); a != nil && b != nil && a.Works() && b.Works() {
+			its, others = append(its, a), append(others, b)
+		}
+	}
+	e, ok := measure.Ratio(others, its, measure.AgeP95, 1-2*doubt(n))
+	return ok && *e.Low > 0 && e.Mean > math.Log1p(margin)
 }
 
 // lowest is the lowest age of state (p95) in a scenario of those that work; 0

@@ -96,24 +96,29 @@ func (r *Report) words(s Scenario, v *Verdict) []string {
 }
 
 func (r *Report) stepWords(s Scenario, step Step) string {
-	if len(step.Worse) == 0 {
-		return ""
+	var out []string
+	if len(step.Worse) > 0 {
+		out = append(out, r.worseWords(s, step))
 	}
+	if len(step.Spared) > 0 {
+		out = append(out, fmt.Sprintf("By %s what has less is not known to be as good for players as %s, so that this decides nothing there; more repetitions might.",
+			measure.MetricByID(step.Metric).Name, list(step.Spared)))
+	}
+	return strings.Join(out, " ")
+}
+
+func (r *Report) worseWords(s Scenario, step Step) string {
 	m := measure.MetricByID(step.Metric)
 	best := r.cell(s.ID, step.Best).Estimates[step.Metric]
 	worse := slices.Clone(step.Worse)
-	slices.SortStableFunc(worse, func(a, b Worse) int {
-		switch {
-		case a.Difference.Mean < b.Difference.Mean:
-			return -1
-		case a.Difference.Mean > b.Difference.Mean:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(worse, func(a, b Worse) int { return cmp.Compare(a.Difference.Mean, b.Difference.Mean) })
 	var parts []string
 	for _, w := range worse {
-		part := fmt.Sprintf("%s by %s", w.Transport, value(m, w.Difference.Mean))
+		part := w.Transport
+		if w.Than != step.Best {
+			part += " than " + w.Than
+		}
+		part += " by " + value(m, w.Difference.Mean)
 		switch {
 		case w.Difference.Low == nil:
 		case *w.Difference.Low <= 0:

@@ -95,7 +95,7 @@ func (m Mark) word() string {
 	case Best:
 		return "best"
 	case Tied:
-		return "no certain difference to the best"
+		return "nothing is better beyond doubt"
 	case Bad:
 		return "fails"
 	}
@@ -103,4 +103,4 @@ func (m Mark) word() string {
 }
 
 // Signs explains the marks below a table.
-const Signs = "★ better than every other in its row, beyond doubt · ≈ no certain difference to the best · ✗ fails · – not measured"
+const Signs = "★ better than every other in its row, beyond doubt · ≈ nothing is better beyond doubt · ✗ fails · – not measured"
