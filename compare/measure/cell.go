@@ -26,11 +26,13 @@ type Cell struct {
 	EventsLost uint64 `json:"events_lost"`
 	// Estimates are by the metric's ID, over the valid repetitions that have it.
 	Estimates map[string]Estimate `json:"estimates"`
-	// Distributions of all valid repetitions together.
-	Age       Histogram `json:"age_us"`
-	Inputs    Histogram `json:"inputs_us"`
-	Snapshots Histogram `json:"snapshots_us"`
-	Events    Histogram `json:"events_us"`
+	// Distributions of all valid repetitions together; those of delays hold what arrived of
+	// the Sent, by the names of Run.Latency.
+	Sent      map[string]uint64 `json:"sent"`
+	Age       Histogram         `json:"age_us"`
+	Inputs    Histogram         `json:"inputs_us"`
+	Snapshots Histogram         `json:"snapshots_us"`
+	Events    Histogram         `json:"events_us"`
 	// Series is the mean over the repetitions, point by point.
 	Series []AgePoint `json:"series"`
 
@@ -41,7 +43,7 @@ type Cell struct {
 // borrowed until return, and may come in any order.
 func Merge(runs []*Run) *Cell {
 	runs = slices.SortedStableFunc(slices.Values(runs), func(a, b *Run) int { return cmp.Compare(a.Repetition, b.Repetition) })
-	c := &Cell{Estimates: make(map[string]Estimate), values: make(map[string]map[int]float64)}
+	c := &Cell{Estimates: make(map[string]Estimate), Sent: make(map[string]uint64), values: make(map[string]map[int]float64)}
 	var series [][]AgePoint
 	for _, r := range runs {
 		c.Transport, c.Scenario = r.Transport, r.Scenario
@@ -79,6 +81,9 @@ func (c *Cell) add(r *Run) {
 		if f := &r.Flows[i]; f.Reliable && r.Failure == "" && r.Reconnects == 0 {
 			c.EventsLost += f.Skipped
 		}
+	}
+	for name, k := range kinds {
+		c.Sent[name] += r.sent(k)
 	}
 	c.Age.Merge(&r.Age.Readings)
 	c.Inputs.Merge(r.Latency("inputs"))

@@ -80,10 +80,22 @@ func inputs(f *Flow) bool    { return !f.Reliable && f.Up }
 func snapshots(f *Flow) bool { return !f.Reliable && !f.Up }
 func events(f *Flow) bool    { return f.Reliable }
 
+var kinds = map[string]kind{"inputs": inputs, "snapshots": snapshots, "events": events}
+
+// sent is how many messages of a kind fell due.
+func (r *Run) sent(k kind) (n uint64) {
+	for i := range r.Flows {
+		if f := &r.Flows[i]; k(&f.Flow) {
+			n += f.Sent
+		}
+	}
+	return n
+}
+
 // Latency returns the merged latency of the flows of the three kinds that players
 // know: "inputs", "snapshots" and "events". It is to be read only.
 func (r *Run) Latency(name string) *Histogram {
-	k := map[string]kind{"inputs": inputs, "snapshots": snapshots, "events": events}[name]
+	k := kinds[name]
 	if k == nil {
 		return new(Histogram)
 	}

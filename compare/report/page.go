@@ -284,7 +284,7 @@ func (r *Report) facts() []page.Fact {
 	for _, p := range e.Programs {
 		out = append(out, page.Fact{Name: p.Name, Value: p.Version})
 	}
-	out = append(out, page.Fact{Name: "Delays", Value: "from the moment at which a message was due, on an open-loop schedule, to its arrival; distributions are of all runs that count together"})
+	out = append(out, page.Fact{Name: "Delays", Value: "from the moment at which a message was due, on an open-loop schedule, to its arrival, of those that arrived; the curves show the share of all that were sent, of all runs that count together"})
 	for _, n := range r.Notes {
 		out = append(out, page.Fact{Name: "Note", Value: n})
 	}

@@ -13,6 +13,8 @@ const (
 	// cdfPoints is how many points a distribution is drawn with, at equal distances on
 	// the scale of nines.
 	cdfPoints = 48
+	// drawn is the largest share that is.
+	drawn = 0.999
 	// beyond is how many messages at least a drawn quantile has above it.
 	beyond = 3
 	// seriesPoints is the most that a series over time is drawn with.
@@ -24,9 +26,9 @@ func (r *Report) pictures(s *Scenario) []page.Picture {
 	id := anchor(s.ID)
 	out := []page.Picture{
 		r.over(s, id),
-		r.cdf(s, id+"-snapshots", "Snapshots: delay", func(c *measure.Cell) *measure.Histogram { return &c.Snapshots }),
-		r.cdf(s, id+"-events", "Reliable events: delay", func(c *measure.Cell) *measure.Histogram { return &c.Events }),
-		r.cdf(s, id+"-inputs", "Inputs: delay", func(c *measure.Cell) *measure.Histogram { return &c.Inputs }),
+		r.cdf(s, "snapshots", "Snapshots: delay", func(c *measure.Cell) *measure.Histogram { return &c.Snapshots }),
+		r.cdf(s, "events", "Reliable events: delay", func(c *measure.Cell) *measure.Histogram { return &c.Events }),
+		r.cdf(s, "inputs", "Inputs: delay", func(c *measure.Cell) *measure.Histogram { return &c.Inputs }),
 	}
 	for _, metric := range []string{measure.WireRatio, measure.ServerCPU} {
 		if b := r.bars(s, id, metric); b != nil {
@@ -46,10 +48,12 @@ func (r *Report) counted(s *Scenario) (cells []*measure.Cell, looks []int) {
 	return cells, looks
 }
 
-func (r *Report) cdf(s *Scenario, id, title string, of func(*measure.Cell) *measure.Histogram) *plot.Line {
+// cdf draws what arrived of all that was sent: a curve ends below the top where messages
+// were lost, for who loses what is late would else look fast.
+func (r *Report) cdf(s *Scenario, kind, title string, of func(*measure.Cell) *measure.Histogram) *plot.Line {
 	l := &plot.Line{
-		ID: id, Title: title,
-		Description: fmt.Sprintf("%s in %s: for each transport the share of messages that arrived within a time. Further up and to the left is better.", title, s.ID),
+		ID: anchor(s.ID) + "-" + kind, Title: title,
+		Description: fmt.Sprintf("%s in %s: for each transport the share of all messages sent that arrived within a time; what was lost did not. Further up and to the left is better.", title, s.ID),
 		X:           plot.Axis{Name: "delay, ms", Scale: plot.Log},
 		Y:           plot.Axis{Name: "share that arrived by then", Scale: plot.Nines},
 	}
@@ -57,13 +61,22 @@ func (r *Report) cdf(s *Scenario, id, title string, of func(*measure.Cell) *meas
 	for i, c := range cells {
 		h := of(c)
 		curve := plot.Curve{Name: c.Transport, Look: looks[i]}
+		arrived := float64(h.Count()) / float64(max(c.Sent[kind], uint64(h.Count()), 1))
 		for n := range cdfPoints + 1 {
-			q := 1 - math.Pow(10, -3*float64(n)/cdfPoints)
-			if n > 0 && float64(h.Count())*(1-q) < beyond {
+			share := 1 - math.Pow(10, -3*float64(n)/cdfPoints)
+			q := min(share/max(arrived, 1e-9), 1) // of those that arrived
+			ends := q == 1 || n > 0 && float64(h.Count())*(1-q) < beyond
+			if ends && arrived > drawn {
 				break
 			}
+			if ends { // the rest is lost
+				q, share = 1, arrived
+			}
 			if v := h.Quantile(q); !math.IsNaN(v) {
-				curve.Points = append(curve.Points, plot.Point{X: max(v, 0.01), Y: q})
+				curve.Points = append(curve.Points, plot.Point{X: max(v, 0.01), Y: share})
+			}
+			if ends {
+				break
 			}
 		}
 		if len(curve.Points) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"strait/compare/measure"
 	"strait/compare/report"
+	"strait/compare/report/plot"
 )
 
 // figures are what a made-up repetition has: age of state and delay of events and
@@ -220,6 +221,30 @@ func TestEventsLostWithAConnection(t *testing.T) {
 	assert.Empty(t, v.Failing)
 	assert.Equal(t, []string{"a"}, v.Alike)
 	assert.Equal(t, measure.EventLost, v.Steps[1].Metric)
+}
+
+// Who loses what would be late does not look fast: his curve ends at the share that came.
+func TestCurvesEndWhereMessagesAreLost(t *testing.T) {
+	lossy := about("b", with(func(f *figures) { f.input = 20 }))
+	for _, run := range lossy {
+		run.Flows[0].Sent = 125
+	}
+	r := judged(t, about("a", base), lossy)
+	var curves []plot.Curve
+	for _, s := range r.Page().Sections {
+		for _, p := range s.Pictures {
+			if l, ok := p.(*plot.Line); ok && l.Title == "Inputs: delay" {
+				curves = l.Curves
+			}
+		}
+	}
+	require.Len(t, curves, 2)
+	end := func(c plot.Curve) float64 { return c.Points[len(c.Points)-1].Y }
+	assert.Greater(t, end(curves[0]), 0.99, "of 500, all of which came")
+	assert.InDelta(t, 0.8, end(curves[1]), 1e-9, "500 of 625 came")
+	for _, p := range curves[1].Points {
+		assert.LessOrEqual(t, p.Y, 0.8)
+	}
 }
 
 func TestOverallNamesAFallback(t *testing.T) {
