@@ -16,7 +16,7 @@ import (
 func (r *Report) Page() *page.Page {
 	p := &page.Page{
 		Title: r.Title,
-		Lead:  []string{"The same game over each transport, on the same emulated networks: inputs of each player go up, the state of the world comes down, and reliable events go both ways. The age of state is how old the newest snapshot is, read every millisecond; it is what players see."},
+		Lead:  []string{"The same game over each transport, on the same emulated networks: inputs of each player go up, the state of the world comes down, and reliable events go both ways. The age of state is how old the newest snapshot is, read every millisecond; it is what players see. Curves of delay are of all messages sent: what never arrived keeps a curve from the top."},
 		Facts: r.facts(),
 	}
 	for i, t := range r.Transports {
