@@ -27,8 +27,8 @@ const (
 var phases = [...]Phase{PhaseToken, PhaseResolve, PhaseConnect, PhaseTLS, PhaseHello}
 
 // DialError says why an opening failed. Err is the context's error, a
-// *net.DNSError, *net.OpError or *VerifyError, or the transport.Reason with which
-// the gateway refused.
+// *net.DNSError, *net.OpError, *VerifyError or *ClientCertificateError, or the
+// transport.Reason with which the gateway refused.
 type DialError struct {
 	// Transport is the one that was tried, Auto where several were.
 	Transport Transport
@@ -71,8 +71,9 @@ func (e *DialError) hint() string {
 		return ""
 	}
 	var (
-		verify *VerifyError
-		record tls.RecordHeaderError
+		verify  *VerifyError
+		refused *ClientCertificateError
+		record  tls.RecordHeaderError
 	)
 	switch e.Phase {
 	case PhaseResolve:
@@ -84,7 +85,7 @@ func (e *DialError) hint() string {
 		return "; check address, network and firewall"
 	case PhaseTLS:
 		switch {
-		case errors.As(e.Err, &verify):
+		case errors.As(e.Err, &verify), errors.As(e.Err, &refused):
 			return "" // it says so itself
 		case errors.As(e.Err, &record):
 			return "; what answers there does not speak TLS: is this the gateway's TCP address?"

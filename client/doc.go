@@ -33,7 +33,8 @@
 //
 // Two things end the attempts at once, because another transport would only hide them:
 // a server that answers and cannot be verified ([VerifyError]), and a gateway that
-// answers with a refusal. The error then tells of that attempt alone.
+// answers with a refusal, of the session or of the client's certificate
+// ([ClientCertificateError]). The error then tells of that attempt alone.
 //
 // The UDP sockets are bound to no address, so that a session over QUIC or with a lane
 // follows the machine's routes; [Client.Rebind] moves it by hand.
@@ -71,7 +72,9 @@
 //
 // A certificate that does not verify ends the client, also while it reconnects:
 // somebody else answers at that address, or the certificate was changed, and
-// either is for a person to look at. Other failures to connect are tried again.
+// either is for a person to look at. So does a gateway that does not take the client's
+// own certificate ([ClientCertificateError]): the next attempt would show the same one.
+// Other failures to connect are tried again.
 //
 // # When the application does not receive
 //

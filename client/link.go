@@ -46,6 +46,9 @@ type carrier interface {
 	rebind(context.Context) error
 	// describe adds what only the carrier knows to a snapshot.
 	describe(*Info)
+	// broke is the error that the connection itself ended with, nil if there is none;
+	// after run.
+	broke() error
 }
 
 // connection is a connection to a verified server, before the first frame.

@@ -137,7 +137,8 @@ func (c *Client) dial(ctx context.Context, addr, host string) (*link, error) {
 // could not be verified, which falling back would only hide.
 func decisive(err error) bool {
 	var v *VerifyError
-	if errors.As(err, &v) {
+	var c *ClientCertificateError
+	if errors.As(err, &v) || errors.As(err, &c) {
 		return true
 	}
 	var r transport.Reason
@@ -188,7 +189,12 @@ func (c *Client) attempt(ctx context.Context, w way, token []byte, turn chan str
 	})
 	opened := l.open(hello)
 	if !stop() || !opened {
-		return nil, w.failed(PhaseHello, cause(ctx, l.run()))
+		why := l.run()
+		var refused *ClientCertificateError
+		if errors.As(c.dialer.refusedCertificate(l.carrier.broke()), &refused) {
+			return nil, w.failed(PhaseTLS, cause(ctx, refused))
+		}
+		return nil, w.failed(PhaseHello, cause(ctx, why))
 	}
 	conn.took.Hello = time.Since(start)
 	return l, nil

@@ -140,7 +140,7 @@ func (d *dialer) handshake(ctx context.Context, addr netip.AddrPort, t *tls.Conf
 			}
 		}
 		end.close()
-		return nil, verification(err)
+		return nil, d.refusedCertificate(verification(err))
 	}
 	if watched != nil {
 		watched.settle()

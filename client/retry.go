@@ -59,7 +59,8 @@ func triesAgain(err error) (again bool, after time.Duration) {
 		return comesBack(r), r.RetryAfter
 	}
 	var v *VerifyError
-	return !errors.As(err, &v), 0
+	var c *ClientCertificateError
+	return !errors.As(err, &v) && !errors.As(err, &c), 0
 }
 
 // backoff is the wait before the n-th attempt, n from 1: what the gateway asked

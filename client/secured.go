@@ -58,7 +58,7 @@ func (d *dialer) dialTCP(ctx context.Context, w way) (*connection, error) {
 	s := &secured{Conn: tls.Client(raw, d.config(w)), raw: raw}
 	if err := s.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, w.failed(PhaseTLS, cause(ctx, verification(err)))
+		return nil, w.failed(PhaseTLS, cause(ctx, d.refusedCertificate(verification(err))))
 	}
 	state := s.ConnectionState()
 	if state.NegotiatedProtocol != alpn {

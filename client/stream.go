@@ -35,6 +35,8 @@ type stream struct {
 	broken  chan struct{} // closed by cut
 	cutOnce sync.Once
 
+	readErr error // what ended reading; owned by the reader
+
 	// guarded by mu
 	mu       sync.Mutex
 	writeErr error       // what ended the writer
@@ -101,6 +103,7 @@ func (s *stream) read() bool {
 		s.writer.wake()
 	}
 	if err != nil {
+		s.readErr = err
 		s.link.session.end(s.lost(err))
 		return false
 	}
@@ -236,6 +239,8 @@ func (s *stream) rebind(ctx context.Context) error {
 	}
 	return s.lane.rebind(ctx)
 }
+
+func (s *stream) broke() error { return s.readErr }
 
 func (s *stream) path() transport.Path {
 	p := s.core.Path()

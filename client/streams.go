@@ -112,6 +112,8 @@ func (s *streams) path() transport.Path { return s.core.Path() }
 
 func (s *streams) describe(*Info) {}
 
+func (s *streams) broke() error { return context.Cause(s.conn.Context()) }
+
 func (s *streams) rebind(ctx context.Context) error {
 	select {
 	case s.moving <- struct{}{}:

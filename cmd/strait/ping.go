@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type pingCmd struct {
 	CA         string        `name:"ca" type:"path" placeholder:"FILE" xor:"verify" help:"PEM file of the authorities to trust instead of the system's."`
 	Pin        string        `placeholder:"SHA256" xor:"verify" help:"SHA-256 of the server's certificate in hex; several separated by commas."`
 	ServerName string        `placeholder:"NAME" help:"Name that the certificate must be good for; the host of ADDR if left out."`
+	Cert       string        `type:"path" placeholder:"FILE" and:"certificate" help:"PEM file with the client's certificate and its chain, for a gateway that asks for one."`
+	Key        string        `type:"path" placeholder:"FILE" and:"certificate" help:"PEM file with the key of --cert."`
 	Token      string        `placeholder:"TEXT" xor:"token" help:"Auth token. Other users of this machine can see it: better a file."`
 	TokenFile  string        `type:"path" placeholder:"FILE" xor:"token" help:"File with the auth token; white space around it is cut off."`
 	JSON       bool          `name:"json" help:"Print JSON, durations in microseconds."`
@@ -41,6 +44,7 @@ Examples:
   strait ping play.example.com
   strait ping 127.0.0.1:7777 -n 100 --interval 10ms
   strait ping play.example.com --ca ca.pem --token-file token.jwt
+  strait ping play.example.com --ca ca.pem --cert player.pem --key player.key
   strait ping 192.0.2.7 --pin 3f:9a:… --json`
 }
 
@@ -154,6 +158,13 @@ func (p *pingCmd) options() (client.Options, error) {
 		if len(token) == 0 {
 			return o, fmt.Errorf("--token-file: %s is empty", p.TokenFile)
 		}
+	}
+	if p.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(p.Cert, p.Key)
+		if err != nil {
+			return o, fmt.Errorf("--cert %s, --key %s: %w", p.Cert, p.Key, err)
+		}
+		o.Certificate = &pair
 	}
 	if len(token) > 0 {
 		o.Token = func(context.Context) ([]byte, error) { return token, nil }

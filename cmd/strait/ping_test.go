@@ -3,9 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -172,6 +179,52 @@ func TestPingSendsATokenOnlyToAVerifiedServer(t *testing.T) {
 	assert.Equal(t, "from a file", <-tokens)
 }
 
+// wantsCertificate is a gateway that takes clients with the certificate in a file alone.
+func wantsCertificate(t *testing.T) (g *clienttest.Gateway, cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "player.pem"), filepath.Join(dir, "player.key")
+	require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600))
+	l, packets, err := clienttest.Listen()
+	require.NoError(t, err)
+	return pingGateway(t, clienttest.Config{Listener: l, PacketConn: packets, TLS: func(c *tls.Config) {
+		c.ClientAuth = tls.RequireAnyClientCert
+		c.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if !bytes.Equal(raw[0], der) {
+				return errors.New("a stranger's")
+			}
+			return nil
+		}
+	}}), cert, key
+}
+
+func TestPingShowsACertificate(t *testing.T) {
+	g, cert, key := wantsCertificate(t)
+	out, err := ping(t, g.Addr(), "-n", "1", "--pin", g.Pin(), "--cert", cert, "--key", key)
+	require.NoError(t, err)
+	assert.Regexp(t, `(?m)^ *quic +1/1 `, out)
+	assert.Regexp(t, `(?m)^ *tcp +1/1 `, out)
+
+	_, err = ping(t, g.Addr(), "-n", "1", "--pin", g.Pin())
+	var refused *client.ClientCertificateError
+	require.ErrorAs(t, err, &refused)
+	assert.Equal(t, 2, strings.Count(err.Error(), "the gateway wants a certificate of the client"), "%v", err)
+
+	_, strange, strangeKey := wantsCertificate(t)
+	_, err = ping(t, g.Addr(), "-n", "1", "--pin", g.Pin(), "--cert", strange, "--key", strangeKey)
+	assert.ErrorContains(t, err, "the gateway refused the client's certificate")
+	_, err = ping(t, g.Addr(), "--cert", strange, "--key", key)
+	assert.ErrorContains(t, err, "--cert "+strange+", --key "+key+": ", "a key of another certificate")
+}
+
 func TestPingSaysWhyPingsWereNotAnswered(t *testing.T) {
 	g := pingGateway(t, clienttest.Config{Opened: func(s *clienttest.Session) {
 		s.Close(transport.Because(transport.Kicked, "no pings here"))
@@ -215,6 +268,9 @@ func TestPingRefusesWhatMakesNoSense(t *testing.T) {
 		"can't be used toget": {"--token", "x", "--token-file", "y"},
 		"--token-file":        {"--token-file", filepath.Join(t.TempDir(), "none")},
 		"not a SHA-256":       {"--pin", "abc"},
+		"--cert and --key":    {"--cert", "x"},
+		"--key":               {"--key", "y"},
+		"--cert ":             {"--cert", filepath.Join(t.TempDir(), "none"), "--key", "y"},
 	} {
 		_, err := ping(t, append(args, "127.0.0.1:1")...)
 		assert.ErrorContains(t, err, text)

@@ -44,6 +44,8 @@ type swarmCmd struct {
 	CA         string `name:"ca" type:"path" placeholder:"FILE" xor:"verify" help:"PEM file of the authorities to trust instead of the system's."`
 	Pin        string `placeholder:"SHA256" xor:"verify" help:"SHA-256 of the server's certificate in hex; several separated by commas."`
 	ServerName string `placeholder:"NAME" help:"Name that the certificate must be good for; the host of ADDR if left out."`
+	Cert       string `type:"path" placeholder:"FILE" and:"certificate" help:"PEM file with the client's certificate and its chain, for a gateway that asks for one."`
+	Key        string `type:"path" placeholder:"FILE" and:"certificate" help:"PEM file with the key of --cert."`
 	Token      string `placeholder:"TEXT" xor:"token" help:"Auth token of all clients. Other users of this machine can see it: better a file."`
 	TokenFile  string `type:"path" placeholder:"FILE" xor:"token" help:"File with the auth token; white space around it is cut off."`
 }
@@ -136,7 +138,7 @@ func (c *swarmCmd) Run(ctx context.Context, out io.Writer, status logOutput) err
 
 func (c *swarmCmd) config() (swarm.Config, error) {
 	// The flags for the server are those of ping.
-	ping := pingCmd{CA: c.CA, Pin: c.Pin, ServerName: c.ServerName, Token: c.Token, TokenFile: c.TokenFile, Timeout: c.Timeout}
+	ping := pingCmd{CA: c.CA, Pin: c.Pin, ServerName: c.ServerName, Cert: c.Cert, Key: c.Key, Token: c.Token, TokenFile: c.TokenFile, Timeout: c.Timeout}
 	options, err := ping.options()
 	options.Reconnect = client.Reconnect{}
 	options.Name, options.QUICAddr = "strait-swarm", c.QUICAddr

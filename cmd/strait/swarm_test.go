@@ -76,6 +76,17 @@ func TestSwarmPrintsATableAndPinsWhatIsOnThisMachine(t *testing.T) {
 	assert.NotContains(t, status, "VERIFIED")
 }
 
+func TestSwarmShowsACertificate(t *testing.T) {
+	g, cert, key := wantsCertificate(t)
+	out, _, err := load(t, few(g.Addr(), "--cert", cert, "--key", key)...)
+	require.NoError(t, err)
+	assert.Contains(t, out, "5 of 5 in")
+	_, _, err = load(t, few(g.Addr())...)
+	assert.ErrorContains(t, err, "the gateway wants a certificate of the client")
+	_, _, err = load(t, few(g.Addr(), "--cert", cert)...)
+	assert.ErrorContains(t, err, "--cert and --key")
+}
+
 func TestSwarmWritesJSON(t *testing.T) {
 	g := pingGateway(t, clienttest.Config{})
 	dir := t.TempDir()
