@@ -77,7 +77,8 @@ func TestAutoTriesBothWhenReconnecting(t *testing.T) {
 	require.NoError(t, err)
 	g := startGateway(t, clienttest.Config{Listener: l, PacketConn: p, Opened: opened})
 	heard := watch()
-	c := dial(t, g, client.Options{OnState: heard.on, FallbackDelay: 20 * time.Millisecond, Reconnect: client.Reconnect{Min: time.Millisecond}})
+	// QUIC has all the time to be the first; when it is gone, its port refuses at once.
+	c := dial(t, g, client.Options{OnState: heard.on, FallbackDelay: patience, Reconnect: client.Reconnect{Min: time.Millisecond}})
 	heard.next(t, client.Opened)
 	assert.Equal(t, client.QUIC, c.Info().Transport)
 
