@@ -102,14 +102,15 @@ func (s *Session) failed(err error) {
 	}
 }
 
-// lossOf is the reason of a connection that ended without CLOSE.
+// lossOf is the reason of a connection that ended without CLOSE. Where this end had
+// asked for the end before, that counts, whatever the peer then said.
 func (s *Session) lossOf(err error) transport.Reason {
 	var app *quicgo.ApplicationError
 	switch {
-	case errors.As(err, &app) && app.Remote:
-		return transport.Reason{Code: transport.Code(min(app.ErrorCode, 0xffff)), Text: app.ErrorMessage, Remote: true}
 	case s.ending.Load() != nil:
 		return *s.ending.Load()
+	case errors.As(err, &app) && app.Remote:
+		return transport.Reason{Code: transport.Code(min(app.ErrorCode, 0xffff)), Text: app.ErrorMessage, Remote: true}
 	case errors.Is(err, io.EOF):
 		err = errors.New(s.sender() + " ended the control stream without CLOSE")
 	}
