@@ -64,7 +64,7 @@ func TestTurns(t *testing.T) {
 			assert.GreaterOrEqual(t, n, 0)
 			const each = 20
 			for range each {
-				client.ping(t, gateway, 0, 7)
+				client.ping(t, gateway, 1, 0, 7)
 			}
 			client.conn.Close(closing)
 			gateway.ended(t)
