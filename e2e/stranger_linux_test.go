@@ -12,7 +12,8 @@ import (
 
 // An independent QUIC stack, ngtcp2 with GnuTLS, opens a session, sends on the
 // control stream, on a channel stream and as a DATAGRAM, and gets all echoed; also
-// where it has to prove its address first.
+// where it has to prove its address first. One whose datagrams are small gets what is
+// longer on the control stream.
 func TestStrangerOnQUIC(t *testing.T) {
 	onlyThorough(t, "it is compiled against ngtcp2")
 	client := filepath.Join(t.TempDir(), "client")
@@ -24,11 +25,16 @@ func TestStrangerOnQUIC(t *testing.T) {
 			gw := serve(t, "STRAIT_QUIC_ADDR=127.0.0.1:0", "STRAIT_QUIC_RETRY="+retry)
 			host, port, err := net.SplitHostPort(gw.capture("the log line of the QUIC address", listeningQUIC))
 			require.NoError(t, err)
-			out, err := exec.CommandContext(t.Context(), client, host, port).CombinedOutput()
-			require.NoError(t, err, "%s\n%s", out, gw.log())
-			for _, step := range []string{"opened", "control stream echoed", "channel stream echoed", "datagram echoed", "closed"} {
-				assert.Contains(t, string(out), step+"\n")
+			steps := []string{"opened", "control stream echoed", "channel stream echoed", "datagram echoed", "closed"}
+			for _, limit := range [][]string{nil, {"200"}} {
+				out, err := exec.CommandContext(t.Context(), client, append([]string{host, port}, limit...)...).CombinedOutput()
+				require.NoError(t, err, "%s\n%s", out, gw.log())
+				for _, step := range steps {
+					assert.Contains(t, string(out), step+"\n")
+				}
+				steps = append(steps, "long message echoed on the control stream")
 			}
+			assert.Zero(t, gw.metric(`strait_quic_datagrams_dropped_total{reason="too_large"}`))
 		})
 	}
 }

@@ -26,12 +26,13 @@
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
-enum { HEADER = 6, CLIENT_HELLO = 1, SERVER_HELLO = 2, DATA = 3, PING = 5, PONG = 6, CLOSE = 10 };
-enum { CHANNEL = 7, PATIENCE_MS = 10000, DATAGRAM_AGAIN_MS = 200 };
+enum { HEADER = 6, CLIENT_HELLO = 1, SERVER_HELLO = 2, DATA = 3, DATA_UNRELIABLE = 4, PING = 5, PONG = 6, CLOSE = 10 };
+enum { CHANNEL = 7, PATIENCE_MS = 10000, DATAGRAM_AGAIN_MS = 200, LONG = 400 };
 
 static const char on_control[] = "on the control stream";
 static const char on_channel[] = "on a channel stream";
 static const char as_datagram[] = "as a datagram";
+static const uint8_t long_message[LONG]; // no datagram that we take has room for it, where there is a limit
 
 // What is to be sent on a stream, and what was received on one.
 struct stream {
@@ -55,7 +56,8 @@ static struct {
   struct stream control;  // both ways
   struct stream channel;  // ours
   struct stream received; // the gateway's, of that channel
-  int opened, echoed_control, echoed_channel, echoed_datagram, closed;
+  int opened, echoed_control, echoed_channel, echoed_datagram, echoed_long, closed;
+  unsigned long limit;  // our max_datagram_frame_size; 0: none
   uint64_t datagram_at; // when the next one is due, in ms
 } c;
 
@@ -114,6 +116,11 @@ static void frame(int channel_stream, uint8_t type, uint8_t channel, const uint8
       step(&c.echoed_control, "control stream echoed");
     else
       fail("another echo on the control stream, of channel %d", channel);
+    break;
+  case DATA_UNRELIABLE:
+    if (!c.limit || channel != 3 || length != 2 + LONG || memcmp(payload + 2, long_message, LONG))
+      fail("another unreliable message on the control stream, of channel %d", channel);
+    step(&c.echoed_long, "long message echoed on the control stream");
     break;
   case PING: {
     uint8_t pong[12] = {0};
@@ -248,7 +255,7 @@ static void begin(void) {
   params.initial_max_stream_data_bidi_local = 64 << 10;
   params.initial_max_stream_data_uni = 64 << 10;
   params.initial_max_data = 256 << 10;
-  params.max_datagram_frame_size = 65535;
+  params.max_datagram_frame_size = c.limit ? c.limit : 65535;
   ngtcp2_cid dcid = {.datalen = NGTCP2_MIN_INITIAL_DCIDLEN}, scid = {.datalen = 8};
   random_bytes(dcid.data, dcid.datalen, NULL);
   random_bytes(scid.data, scid.datalen, NULL);
@@ -291,21 +298,30 @@ static struct stream *due(void) {
   return NULL;
 }
 
+static void write_datagram(const void *message, size_t length) {
+  uint8_t packet[1452];
+  ngtcp2_path_storage ps;
+  ngtcp2_path_storage_zero(&ps);
+  ngtcp2_pkt_info info;
+  uint8_t body[4 + LONG] = {0x10, 3, 0, 0};
+  memcpy(body + 4, message, length);
+  ngtcp2_vec v = {body, 4 + length};
+  int accepted = 0;
+  ngtcp2_ssize n = ngtcp2_conn_writev_datagram(c.conn, &ps.path, &info, packet, sizeof packet, &accepted, 0, 1, &v, 1, now_ns());
+  if (n < 0) fail("ngtcp2_conn_writev_datagram: %s", ngtcp2_strerror((int)n));
+  send_packet(packet, n);
+}
+
 static void write_packets(void) {
   uint8_t packet[1452];
   ngtcp2_path_storage ps;
   ngtcp2_path_storage_zero(&ps);
   ngtcp2_pkt_info info;
   if (ngtcp2_conn_is_in_draining_period(c.conn)) return;
-  if (c.opened && !c.echoed_datagram && now_ns() / NGTCP2_MILLISECONDS >= c.datagram_at) {
+  if (c.opened && now_ns() / NGTCP2_MILLISECONDS >= c.datagram_at) {
     c.datagram_at = now_ns() / NGTCP2_MILLISECONDS + DATAGRAM_AGAIN_MS;
-    uint8_t body[64] = {0x10, 3, 0, 0};
-    memcpy(body + 4, as_datagram, strlen(as_datagram));
-    ngtcp2_vec v = {body, 4 + strlen(as_datagram)};
-    int accepted = 0;
-    ngtcp2_ssize n = ngtcp2_conn_writev_datagram(c.conn, &ps.path, &info, packet, sizeof packet, &accepted, 0, 1, &v, 1, now_ns());
-    if (n < 0) fail("ngtcp2_conn_writev_datagram: %s", ngtcp2_strerror((int)n));
-    send_packet(packet, n);
+    if (!c.echoed_datagram) write_datagram(as_datagram, strlen(as_datagram));
+    if (c.limit && !c.echoed_long) write_datagram(long_message, LONG);
   }
   for (;;) {
     struct stream *s = due();
@@ -344,7 +360,8 @@ static void open_streams(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 3) fail("usage: %s HOST PORT", argv[0]);
+  if (argc != 3 && argc != 4) fail("usage: %s HOST PORT [MAX_DATAGRAM_FRAME_SIZE]", argv[0]);
+  if (argc == 4) c.limit = strtoul(argv[3], NULL, 10);
   c.control.id = c.channel.id = c.received.id = -1;
   connect_to(argv[1], argv[2]);
   begin();
@@ -363,7 +380,7 @@ int main(int argc, char **argv) {
       int e = ngtcp2_conn_handle_expiry(c.conn, now_ns());
       if (e) fail("ngtcp2_conn_handle_expiry: %s", ngtcp2_strerror(e));
     }
-    if (c.echoed_control && c.echoed_channel && c.echoed_datagram && !c.control.fin) {
+    if (c.echoed_control && c.echoed_channel && c.echoed_datagram && (c.echoed_long || !c.limit) && !c.control.fin) {
       static const uint8_t bye[] = {0x12, 3, 'b', 'y', 'e'}; // code 0, reason
       append_frame(&c.control, CLOSE, 0, bye, sizeof bye);
       c.control.fin = c.channel.fin = 1;

@@ -18,11 +18,14 @@ const (
 	DropTooLarge
 	// DropUnsent: to be sent, and the connection was lost.
 	DropUnsent
+	// DropStale: to be sent by the control stream, as no datagram had room for it, and
+	// newer ones took its place.
+	DropStale
 
 	drops // count; keep last
 )
 
-var dropNames = [drops]string{"early", "malformed", "full", "closed", "too_large", "unsent"}
+var dropNames = [drops]string{"early", "malformed", "full", "closed", "too_large", "unsent", "stale"}
 
 // Drops is the number of Drop values; they are 0 to Drops-1.
 const Drops = int(drops)

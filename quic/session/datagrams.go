@@ -35,7 +35,15 @@ type datagramLane struct {
 	worker worker
 	pulled *[]transport.Message // owned by the worker
 	max    atomic.Int32
+	// room is the longest message in bytes that the peer's max_datagram_frame_size has
+	// room for, if that is less than every path carries; else it is noLimit. Static.
+	room int
+	// detour has those that are longer. Wake of the control stream's writer follows.
+	detour detour
 }
+
+// noLimit is the room of a peer that takes datagrams of any size.
+const noLimit = 1<<31 - 1
 
 // Wake says that there may be unreliable messages to pull.
 func (d *datagramLane) Wake() {
@@ -95,13 +103,40 @@ func (d *datagramLane) pull() bool {
 		return false
 	}
 	ms := pulls.Get().(*[]transport.Message)
-	*ms = d.s.peer.Pull((*ms)[:0], transport.Unreliable, transport.AnyChannel, datagramBudget)
-	if len(*ms) == 0 {
-		putPull(ms)
-		return false
+	for {
+		*ms = d.s.peer.Pull((*ms)[:0], transport.Unreliable, transport.AnyChannel, datagramBudget)
+		if len(*ms) == 0 {
+			putPull(ms)
+			return false
+		}
+		if d.room != noLimit {
+			*ms = d.divert(*ms)
+		}
+		if len(*ms) > 0 {
+			d.pulled = ms
+			return true
+		}
 	}
-	d.pulled = ms
-	return true
+}
+
+// divert sends what no datagram to this peer has room for by the control stream, and
+// returns the rest.
+func (d *datagramLane) divert(ms []transport.Message) []transport.Message {
+	kept := ms[:0]
+	dropped := 0
+	for _, m := range ms {
+		if len(m.Buf.B) > d.room {
+			dropped += d.detour.push(m)
+			continue
+		}
+		kept = append(kept, m)
+	}
+	if len(kept) < len(ms) {
+		clear(ms[len(kept):])
+		d.s.config.Counters.dropped[DropStale].Add(uint64(dropped))
+		d.s.writer.wake()
+	}
+	return kept
 }
 
 // unsent drops the pulled messages from the i-th on.
@@ -152,19 +187,42 @@ func (d *datagramLane) send() {
 	}
 }
 
+// limitOf is the longest datagram that can be sent now if err says that one was longer.
+func limitOf(err error) (n int, ok bool) {
+	var large *quicgo.DatagramTooLargeError
+	if !errors.As(err, &large) {
+		return 0, false
+	}
+	return int(large.MaxDatagramPayloadSize), true
+}
+
 // tooLarge reports whether err says that a datagram was longer than the path carries,
 // and notes what that is.
 func (d *datagramLane) tooLarge(err error) bool {
-	var large *quicgo.DatagramTooLargeError
-	if !errors.As(err, &large) {
-		return false
+	n, ok := limitOf(err)
+	if ok {
+		d.max.Store(int32(max(n-packetOverhead-bodyHeader, MinMaxUnreliable)))
 	}
-	d.max.Store(int32(max(large.MaxDatagramPayloadSize-packetOverhead-bodyHeader, MinMaxUnreliable)))
-	return true
+	return ok
 }
 
 // whale is longer than any datagram.
 var whale = make([]byte, 1<<16)
+
+// begin finds out, before anything is sent, what a datagram can carry. quic-go tells
+// the lesser of what the path and the peer take. Every path that QUIC works on carries
+// MinMaxUnreliable, so that less than that is the peer's limit, for good.
+func (d *datagramLane) begin() {
+	d.room = noLimit
+	if !d.s.datagrams {
+		return
+	}
+	err := d.s.conn.SendDatagram(whale)
+	d.tooLarge(err)
+	if n, ok := limitOf(err); ok && n-bodyHeader < MinMaxUnreliable {
+		d.room = n - bodyHeader
+	}
+}
 
 // measure asks quic-go what the path carries now: it tells only who sends too much.
 func (d *datagramLane) measure() {

@@ -37,12 +37,15 @@ func (r relay) Deliver(ms []transport.Message) int {
 func (r relay) Channels(dst []uint8) []uint8 { return r.s.peer.Channels(dst) }
 
 // Pull gives channel 0, the channels without a stream of their own, and unreliable
-// messages where there are no datagrams.
+// messages where there are no datagrams, or none that have room for them.
 func (r relay) Pull(dst []transport.Message, d transport.Delivery, _, budget int) []transport.Message {
 	s := r.s
 	if d == transport.Unreliable {
 		if s.datagrams {
-			return dst
+			if s.lane.room == noLimit {
+				return dst
+			}
+			return s.lane.detour.pull(dst, budget)
 		}
 		return s.peer.Pull(dst, d, transport.AnyChannel, budget)
 	}

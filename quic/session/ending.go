@@ -70,6 +70,7 @@ func (s *Session) end() {
 	}
 	s.shut(reason)
 	s.crew.end()
+	counters.dropped[DropUnsent].Add(uint64(s.lane.detour.drop()))
 	if s.peer != nil {
 		s.peer.Gone(s.reason)
 	}

@@ -104,7 +104,7 @@ func New(conn *quicgo.Conn, c Config) *Session {
 	s.writer.state.Store(busy) // until there is a stream to write
 	s.lane.s = s
 	s.lane.worker.crew, s.lane.worker.body = &s.crew, s.lane.send
-	s.lane.measure()
+	s.lane.begin()
 	if !c.OpenBy.IsZero() {
 		s.timer = time.AfterFunc(time.Until(c.OpenBy), s.late)
 	}
