@@ -221,6 +221,7 @@ func (c *Conn) greet() bool {
 		if kept, ok := c.l.refused.Allow(time.Now()); ok {
 			c.l.config.Logger.Info("a client's certificate was refused", "remote", c.remote.String(), "err", err, "not_logged_before", kept)
 		}
+		c.letReadAlert()
 	}
 	_ = c.sock.Conn.Close()
 	return false

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"errors"
+	"io"
 	"os"
 	"time"
 )
@@ -30,6 +31,24 @@ func (c *Conn) end() {
 	_ = c.sock.Conn.Close()
 	c.joinWriter()
 	relay{c}.Gone(reason)
+}
+
+// letReadAlert ends the writing of a client that is refused for its certificate and
+// discards what it sends until it ends, too: with TLS 1.3 its frames follow its handshake
+// at once, and closing a socket with unread input may destroy the alert. The opening's
+// deadline goes on, and the client may be made to give way to another.
+func (c *Conn) letReadAlert() {
+	half, ok := c.sock.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	until := time.Now().Add(c.l.config.Linger)
+	if until.After(c.deadline) {
+		until = c.deadline
+	}
+	_ = c.sock.Conn.SetReadDeadline(until)
+	n, _ := io.Copy(io.Discard, io.LimitReader(c.sock.Conn, int64(c.l.config.LingerBytes)))
+	c.l.counters.bytesIn.Add(uint64(n))
 }
 
 // linger waits until everything up to FIN is written, reading and discarding

@@ -2,6 +2,7 @@ package tcp_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -78,6 +79,32 @@ func TestRefusedInTheHandshake(t *testing.T) {
 			assert.EqualValues(t, 1, l.Stats().Accepted)
 		})
 	}
+}
+
+// A client that is refused for its certificate learns so, whatever it sent meanwhile:
+// its frames are read, or a reset could destroy the alert.
+func TestRefusedForItsCertificate(t *testing.T) {
+	l := serve(t, func(c *tcp.Config) {
+		c.Linger = patience
+		c.TLS.ClientAuth = tls.RequestClientCert
+		c.TLS.VerifyConnection = func(tls.ConnectionState) error {
+			return &tls.CertificateVerificationError{Err: errors.New("it shows none")}
+		}
+	})
+	s, err := dial(l.Addr(), clientTLS())
+	require.NoError(t, err, "with TLS 1.3 the client's handshake is done first")
+	require.NoError(t, s.raw.SetDeadline(time.Now().Add(patience)))
+	require.Eventually(t, failures(l, tcp.FailedCertificate), patience, time.Millisecond)
+	for range 10 {
+		_, err = s.Write(make([]byte, 1000))
+		require.NoError(t, err)
+	}
+	_, err = s.Read(make([]byte, 1))
+	require.ErrorContains(t, err, "bad certificate")
+	_, err = s.raw.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "no reset")
+	require.NoError(t, s.Close())
+	require.Eventually(t, func() bool { return l.Stats().Open == 0 }, patience, time.Millisecond)
 }
 
 func TestTLS12WhereTheOperatorAllowsIt(t *testing.T) {
