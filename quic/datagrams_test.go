@@ -155,6 +155,36 @@ func TestLossOnOneChannel(t *testing.T) {
 	assert.Len(t, got[3].Text, 1000)
 }
 
+// Nor is it where the packet right behind it, which may have the stream's FIN, goes the
+// same way.
+func TestALostMessageAndFINBeforeClose(t *testing.T) {
+	var losing atomic.Bool
+	var burst atomic.Int64 // its end, Unix nanoseconds; 0: none
+	g := gated(t, func(b []byte) bool {
+		if len(b) > 900 && losing.CompareAndSwap(true, false) {
+			burst.Store(time.Now().Add(10 * time.Millisecond).UnixNano())
+			return true
+		}
+		return time.Now().UnixNano() < burst.Swap(0)
+	})
+	c := defaultConfig()
+	c.Conn = g
+	w := start(t, c, nil)
+	q := clientQUIC()
+	q.DisablePathMTUDiscovery = true
+	for range 60 { // FIN and CLOSE are seldom in different packets
+		client, gateway := w.pair(q)
+		gateway.send(reliable, 0, "before")
+		client.messages(t, 1)
+		losing.Store(true)
+		gateway.send(reliable, 5, strings.Repeat("x", 1000))
+		require.Eventually(t, func() bool { return !losing.Load() }, patience, time.Millisecond)
+		gateway.conn.Close(transport.Because(transport.Kicked, "goodbye"))
+		client.ended(t)
+		require.Len(t, client.messages(t, 2)[1].Text, 1000)
+	}
+}
+
 // The first message of a channel is not lost to a CLOSE behind it that arrives before.
 func TestALostMessageBeforeClose(t *testing.T) {
 	var losing atomic.Bool

@@ -113,7 +113,8 @@ func (s *Session) writeNow() bool {
 }
 
 // drain lets the channels' writers send what is queued before CLOSE says that nothing
-// follows. A channel that the peer does not read holds it up for half of Linger.
+// follows, and the peer hear of each stream. A channel that the peer does not read holds
+// it up for half of Linger.
 func (s *Session) drain() {
 	if s.discard.Load() || !s.greeted.Load() {
 		return
@@ -122,11 +123,17 @@ func (s *Session) drain() {
 	defer timer.Stop()
 	for {
 		s.wake()
+		var heardOf <-chan time.Time
 		if s.rested() {
-			return
+			wait := s.unheardOf(time.Now())
+			if wait <= 0 {
+				return
+			}
+			heardOf = time.After(wait)
 		}
 		select {
 		case <-s.drained:
+		case <-heardOf:
 		case <-timer.C:
 			s.discard.Store(true) // once is enough
 			return
@@ -135,6 +142,25 @@ func (s *Session) drain() {
 		}
 	}
 }
+
+// unheardOf is how long the newest channel stream may still be one that the peer has not
+// heard of, as all packets with a part of it were lost. The peer waits, after CLOSE, for
+// the streams that it knows, and quic-go does not tell what was acknowledged. So there is
+// time for one loss to be noticed by its timeout and mended (RFC 9002 section 6.2.1).
+func (s *Session) unheardOf(now time.Time) time.Duration {
+	s.mu.Lock()
+	newest := s.newest
+	s.mu.Unlock()
+	if newest.IsZero() {
+		return 0
+	}
+	stats := s.conn.ConnectionStats()
+	timeout := stats.SmoothedRTT + max(4*stats.MeanDeviation, timerGranularity) + ackDelay
+	return timeout + 2*stats.SmoothedRTT - now.Sub(newest)
+}
+
+// timerGranularity is the least that RFC 9002 gives a timer to be late.
+const timerGranularity = time.Millisecond
 
 // rested reports whether no channel stream is being written.
 func (s *Session) rested() bool {

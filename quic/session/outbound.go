@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"sync"
+	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 
@@ -61,6 +62,7 @@ func (s *Session) outbound(channel uint8) *outbound {
 		s.outs = make(map[uint8]*outbound)
 	}
 	s.outs[channel] = o
+	s.newest = time.Now()
 	s.config.Counters.streamsOut.Add(1)
 	return o
 }

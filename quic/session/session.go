@@ -67,6 +67,7 @@ type Session struct {
 	epoch   uint64    // calls of Resume
 	ins     []*inbound
 	outs    map[uint8]*outbound
+	newest  time.Time        // when the last one was opened
 	seen    [256 / 64]uint64 // channels that the peer has opened a stream for
 	timer   *time.Timer      // ends an opening that takes too long; nil: none
 	meter   meter
