@@ -54,6 +54,14 @@ func TestOnePort(t *testing.T) {
 		{"QUIC: order", TestQUICOrderOnEveryChannel},
 		{"QUIC: malformed datagrams", TestQUICMalformedDatagrams},
 		{"QUIC: breaches", TestQUICBreaches},
+		{"QUIC: closing", TestQUICCloseByTheClient},
+		{"QUIC: a new address", TestQUICRebinding},
+		{"QUIC: a channel that is not read", TestQUICNeverReadsOneChannel},
+		{"QUIC: proof of the address", TestQUICRetry},
+		{"QUIC: amplification", TestQUICAmplification},
+		{"QUIC: garbage", TestQUICGarbage},
+		{"QUIC: replays", TestQUICReplay},
+		{"QUIC: stateless reset", TestQUICStatelessReset},
 		{"QUIC: IPv6 and every address", TestQUICOnBothFamilies},
 	} {
 		t.Run(one.name, one.run)
