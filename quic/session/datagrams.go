@@ -189,8 +189,8 @@ func (d *datagramLane) send() {
 
 // limitOf is the longest datagram that can be sent now if err says that one was longer.
 func limitOf(err error) (n int, ok bool) {
-	var large *quicgo.DatagramTooLargeError
-	if !errors.As(err, &large) {
+	large, ok := errors.AsType[*quicgo.DatagramTooLargeError](err)
+	if !ok {
 		return 0, false
 	}
 	return int(large.MaxDatagramPayloadSize), true

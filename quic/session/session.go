@@ -99,7 +99,7 @@ func New(conn *quicgo.Conn, c Config) *Session {
 	supports := conn.ConnectionState().SupportsDatagrams
 	s.datagrams = supports.Local && supports.Remote
 	s.resumed.L = &s.mu
-	s.meter.remote = AddrPort(conn.RemoteAddr())
+	s.meter.at, s.meter.remote = s.born, AddrPort(conn.RemoteAddr())
 	s.core = lane.New(lane.Config{Role: c.Role, MaxMessage: c.MaxMessage, Pool: c.Pool, Pong: c.Pong, Resume: s.poke}, relay{s})
 	s.writer = worker{crew: &s.crew, body: s.writeControl, direct: s.writeNow}
 	s.writer.state.Store(busy) // until there is a stream to write
