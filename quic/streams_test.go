@@ -211,6 +211,21 @@ func TestTooManyStreams(t *testing.T) {
 	require.ErrorAs(t, err, &limit)
 }
 
+// A client that answers CLOSE by closing the connection was told in order.
+func TestCloseAnsweredByTheConnection(t *testing.T) {
+	w := start(t, defaultConfig(), nil)
+	const clients = 200
+	for range clients {
+		c, p := w.open(clientQUIC())
+		p.conn.Close(transport.Because(transport.Kicked, "goodbye"))
+		for c.next().Type != wire.Close {
+		}
+		require.NoError(t, c.conn.CloseWithError(0, "bye"))
+		require.Equal(t, transport.Because(transport.Kicked, "goodbye"), p.ended(t))
+	}
+	assert.EqualValues(t, clients, w.l.Stats().Session.InOrder)
+}
+
 // Before SERVER_HELLO streams stay unread.
 func TestNothingIsReadBeforeTheSessionIsOpen(t *testing.T) {
 	asked := make(chan struct{})

@@ -43,6 +43,7 @@ func (s *Session) settle() {
 func (s *Session) end() {
 	reason := s.reason
 	s.ending.CompareAndSwap(nil, &reason)
+	closing := s.core.Closing()
 	s.core.Close(reason) // has been, unless the connection failed; the writer ends with it
 	s.phase.CompareAndSwap(opening, refused)
 	s.mu.Lock()
@@ -57,9 +58,9 @@ func (s *Session) end() {
 	switch {
 	case reason.Lost:
 		counters.lost.Add(1)
-	case s.dead || control == nil:
+	case control == nil, s.dead && !closing:
 		counters.forced.Add(1)
-	case s.linger(control):
+	case s.dead && s.written(), !s.dead && s.linger(control): // dead: perhaps in answer to CLOSE
 		counters.inOrder.Add(1)
 	default:
 		counters.forced.Add(1)
