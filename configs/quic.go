@@ -16,7 +16,7 @@ type QUIC struct {
 	KeepAlive        time.Duration `env:"QUIC_KEEPALIVE" envDefault:"0s"`
 	StreamWindow     int64         `env:"QUIC_STREAM_WINDOW_BYTES" envDefault:"131072"`
 	ConnWindow       int64         `env:"QUIC_CONN_WINDOW_BYTES" envDefault:"524288"`
-	MaxStreams       int64         `env:"QUIC_MAX_STREAMS" envDefault:"32"`
+	MaxStreams       int64         `env:"QUIC_MAX_STREAMS" envDefault:"256"`
 	GSO              Switch        `env:"QUIC_GSO" envDefault:"on"`
 	ReadBuffer       int64         `env:"QUIC_READ_BUFFER_BYTES" envDefault:"7340032"`
 	WriteBuffer      int64         `env:"QUIC_WRITE_BUFFER_BYTES" envDefault:"7340032"`

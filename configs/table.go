@@ -81,7 +81,7 @@ func sections() []section {
 				{key: "QUIC_KEEPALIVE", rule: zeroOrDuration("none: the gateway's own PINGs", time.Second, time.Hour), doc: "How often QUIC itself keeps a quiet connection, and the NAT in front of it, alive."},
 				{key: "QUIC_STREAM_WINDOW_BYTES", rule: integer(16*kib, 16*mib), doc: "What a client may send on one stream before it is read."},
 				{key: "QUIC_CONN_WINDOW_BYTES", rule: integer(32*kib, 64*mib), doc: "The same for all streams of a connection. At least `STRAIT_QUIC_STREAM_WINDOW_BYTES`."},
-				{key: "QUIC_MAX_STREAMS", rule: integer(0, 256), doc: "Channel streams that a client may have open; channels beyond share the control stream. Each takes about 8 KB even if nothing comes on it. 0: all channels share the control stream."},
+				{key: "QUIC_MAX_STREAMS", rule: integer(0, 256), doc: "Channel streams that a client may have open; channels beyond share the control stream. Each counts 8 KB of `STRAIT_BUFFER_BUDGET_BYTES` even if nothing comes on it. 0: all channels share the control stream."},
 				{key: "QUIC_GSO", rule: rule{accepts: "on or off"}, doc: "Whether several packets to one client are handed to the system at once (UDP generic segmentation offload, Linux)."},
 				{key: "QUIC_READ_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The receive buffer that the socket asks for. What the system grants is logged, with the limit to raise if it is less."},
 				{key: "QUIC_WRITE_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The send buffer that the socket asks for, likewise."},

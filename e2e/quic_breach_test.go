@@ -195,3 +195,31 @@ func TestQUICChannelStreamMayEnd(t *testing.T) {
 	p.hears(onStream, 5, []byte("by the control stream"))
 	p.plays()
 }
+
+// Streams on which nothing comes cost the gateway memory all the same: they count in its
+// budget, and who holds the most of them goes first.
+func TestQUICSilentStreamsCount(t *testing.T) {
+	t.Parallel()
+	gw := serveQUIC(t, "STRAIT_BUFFER_BUDGET_BYTES=5000000")
+	modest := joinQUIC(t, gw, quicSetup{})
+	modest.say(1, []byte("one stream"))
+	var greedy []*quicPlayer
+	for range 4 {
+		p := joinQUIC(t, gw, quicSetup{})
+		for channel := 1; channel < 256; channel++ {
+			p.stream(byte(channel))
+		}
+		greedy = append(greedy, p)
+	}
+	gw.reaches(`strait_session_ends_total{code="OVERLOADED"}`, 2)
+	closed := 0
+	for _, p := range greedy {
+		if p.conn.Context().Err() != nil {
+			closed++
+		}
+	}
+	assert.Less(t, closed, len(greedy), "no more than needed")
+	gw.falls("strait_buffer_bytes", 5_000_000)
+	modest.hears(onStream, 1, []byte("one stream"))
+	modest.plays()
+}

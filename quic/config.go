@@ -28,7 +28,7 @@ const (
 	DefaultMaxUnreliable        = session.MinMaxUnreliable
 	DefaultStreamWindow         = session.DefaultStreamWindow
 	DefaultConnWindow           = session.DefaultConnWindow
-	DefaultMaxStreams           = 32
+	DefaultMaxStreams           = session.DefaultStreams
 	DefaultHandshakes           = 1024
 	DefaultHandshakesPerAddress = 64
 	DefaultQLogEvery            = 100
@@ -107,9 +107,9 @@ type Config struct {
 	// StreamWindow and ConnWindow are the most bytes in flight from a client, on one
 	// stream and on all; 0 is 128 KiB and 512 KiB. Windows start at a quarter.
 	StreamWindow, ConnWindow int
-	// MaxStreams is how many channel streams a client may have open, up to 256; 0 is 32,
-	// and a negative number is none: all channels share the control stream, as do those
-	// beyond. Each costs 8 KB whether or not anything comes on it.
+	// MaxStreams is how many channel streams a client may have open, up to 256; 0 is
+	// 256, and a negative number is none: all channels share the control stream, as do
+	// those beyond. Each is counted in Pool with 8 KB whether or not anything comes on it.
 	MaxStreams int
 	// Linger is how long the end of a connection may take to be written, and then how
 	// long the client's end is waited for; 0 is 1 s.
@@ -202,8 +202,8 @@ func (c Config) Validate() error {
 	if d := c.withDefaults(); c.ConnWindow < 0 || d.ConnWindow < d.StreamWindow {
 		refuse("ConnWindow is %d bytes: it is at least StreamWindow, which is %d, or 0 for %d", c.ConnWindow, d.StreamWindow, DefaultConnWindow)
 	}
-	if c.MaxStreams > session.DefaultStreams {
-		refuse("MaxStreams is %d: it is at most %d, one for each channel", c.MaxStreams, session.DefaultStreams)
+	if c.MaxStreams > DefaultMaxStreams {
+		refuse("MaxStreams is %d: it is at most %d, one for each channel", c.MaxStreams, DefaultMaxStreams)
 	}
 	if c.QLogDir != "" {
 		if info, err := os.Stat(c.QLogDir); err != nil {

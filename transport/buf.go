@@ -92,14 +92,23 @@ func (p *Pool) Get(n int) *Buf {
 	b.B = b.full[:n]
 	b.refs.Store(1)
 	p.live.Add(1)
-	used := p.used.Add(int64(cap(b.full)))
+	p.Charge(int64(cap(b.full)))
+	return b
+}
+
+// Charge counts n bytes beside those in buffers: memory that a client makes the gateway
+// hold elsewhere. A negative n gives them back.
+func (p *Pool) Charge(n int64) {
+	used := p.used.Add(n)
+	if n < 0 {
+		return
+	}
 	if used > p.peak.Load() {
 		p.peak.Store(used) // may lose to a smaller one just before: an estimate is enough
 	}
 	if p.limit > 0 && used > p.limit && p.over != nil {
 		p.over()
 	}
-	return b
 }
 
 // Copy returns a buffer that holds a copy of src, which is borrowed.
@@ -109,7 +118,7 @@ func (p *Pool) Copy(src []byte) *Buf {
 	return b
 }
 
-// Used is the number of bytes that are out, counted by size class.
+// Used is the number of bytes that are out, counted by size class, and charged.
 func (p *Pool) Used() int64 { return p.used.Load() }
 
 // TakePeak returns about the most bytes that were out since the last call.

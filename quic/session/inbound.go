@@ -22,6 +22,9 @@ const (
 	// firstPiece is the most memory that a header alone can claim; a longer frame's
 	// buffer doubles as its bytes arrive.
 	firstPiece = 4096
+	// streamCost is what an open stream holds in bytes whether or not anything comes on
+	// it: quic-go's state (2 KB) and its reader's stack (4 KB), with the heap's slack.
+	streamCost = 8 << 10
 )
 
 // inbound is a channel stream of the peer.
@@ -71,6 +74,7 @@ func (s *Session) admit(stream *quicgo.ReceiveStream) {
 	s.ins = append(s.ins, in)
 	s.mu.Unlock()
 	s.readers.Add(1)
+	s.config.Pool.Charge(streamCost)
 	s.config.Counters.streamsIn.Add(1)
 	go s.readChannel(in)
 }
@@ -92,6 +96,7 @@ func (s *Session) readChannel(in *inbound) {
 		}
 	}
 	s.mu.Unlock()
+	s.config.Pool.Charge(-streamCost)
 	s.readers.Add(-1)
 	s.poke()
 	// Whoever has said CLOSE discards, so that the peer is not kept from reading it.

@@ -40,7 +40,7 @@ func (s *Session) Path() transport.Path {
 				p.PartialSince = since
 			}
 		}
-		p.Buffered += int(in.buffered.Load())
+		p.Buffered += streamCost + int(in.buffered.Load())
 	}
 	m := &s.meter
 	if m.remote != p.Remote {
