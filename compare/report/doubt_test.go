@@ -27,6 +27,14 @@ func scattered(f figures, scatter float64, stall int) truth {
 	}
 }
 
+// skipUnderRace leaves out what is arithmetic by the million, in one goroutine.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if race {
+		t.Skip("nothing here runs beside anything else; without the race detector it does")
+	}
+}
+
 // drawn is the report of so many repetitions of what is true, under a seed.
 func drawn(t *testing.T, seed uint64, repetitions int, truths ...truth) *report.Report {
 	t.Helper()
@@ -53,6 +61,7 @@ const (
 // Of transports that are all the same, no more verdicts than the confidence allows say that
 // any is worse than another, all criteria together.
 func TestTheSameIsNotToldApart(t *testing.T) {
+	skipUnderRace(t)
 	for name, c := range map[string]struct {
 		transports, repetitions int
 		of                      truth
@@ -91,6 +100,7 @@ func TestTheSameIsNotToldApart(t *testing.T) {
 // scatter too much to prove that it is worse; and no report names another winner than one
 // with other seeds.
 func TestWinnersHoldWithOtherSeeds(t *testing.T) {
+	skipUnderRace(t)
 	good := scattered(base, 0.05, 0)
 	for name, c := range map[string]struct {
 		repetitions int
@@ -127,6 +137,7 @@ func TestWinnersHoldWithOtherSeeds(t *testing.T) {
 // What is clearly worse is told apart with the default's five repetitions, and what stalls
 // now and then with more.
 func TestTheWorseIsToldApart(t *testing.T) {
+	skipUnderRace(t)
 	good := scattered(base, 0.03, 0)
 	for name, c := range map[string]struct {
 		repetitions int

@@ -155,6 +155,7 @@ var messageTests = []test{
 		c, p := w.open()
 		c.Data(1, "whole")
 		p.AwaitMessages(t, 1)
+		require.Eventually(t, func() bool { return p.Conn.Path().PartialSince.IsZero() }, patience, time.Millisecond, "the whole one is none")
 		frame := wire.AppendFrame(nil, wire.Data, 1, make([]byte, 1000))
 		began := time.Now()
 		c.Send(frame[:500])
