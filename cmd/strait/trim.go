@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"syscall"
 	"time"
 
 	"strait/transport"
@@ -21,6 +22,9 @@ const (
 	// promise, because what a collection costs grows with what lives; and the most of
 	// its promise that may be allocated again before the next one.
 	trimPart = 8
+	// trimCalm is the most CPU time that the process may use between two looks: a
+	// collection holds up what is on the way meanwhile, so that it waits for a calm.
+	trimCalm = trimLook / 10
 )
 
 // trimmer gives memory back to the system when the gateway has become quiet: then it
@@ -31,10 +35,12 @@ type trimmer struct {
 	used func() int64 // bytes in buffers now
 	top  func() int64 // the most since the last call
 	heap func() heap
+	cpu  func() time.Duration // that the process has used
 	trim func()
 
 	peak      int64
 	allocated uint64
+	spent     time.Duration // cpu at the last look
 	last      time.Time
 }
 
@@ -46,7 +52,7 @@ type heap struct {
 }
 
 func newTrimmer(p *transport.Pool) *trimmer {
-	return &trimmer{used: p.Used, top: p.TakePeak, heap: newHeap(), trim: trim}
+	return &trimmer{used: p.Used, top: p.TakePeak, heap: newHeap(), cpu: cpuTime, trim: trim}
 }
 
 // trim collects twice, because a sync.Pool forgets only what two collections found in
@@ -71,6 +77,15 @@ func newHeap() func() heap {
 	}
 }
 
+// cpuTime is the CPU time that the process has used; 0 if the system does not say.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // run looks until ctx ends.
 func (t *trimmer) run(ctx context.Context) {
 	tick := time.NewTicker(trimLook)
@@ -85,18 +100,21 @@ func (t *trimmer) run(ctx context.Context) {
 	}
 }
 
-// look trims if that promises enough and nothing was trimmed lately.
+// look trims if the process is calm, that promises enough, and nothing was trimmed
+// lately.
 func (t *trimmer) look(now time.Time) {
 	used, h := t.used(), t.heap()
 	t.peak = max(t.peak, t.top())
 	rate := h.allocated - t.allocated
-	t.allocated = h.allocated
-	if now.Sub(t.last) < trimEvery || !t.burst(used) && !quiet(h, rate) {
+	spent := t.cpu()
+	calm := spent-t.spent <= trimCalm
+	t.allocated, t.spent = h.allocated, spent
+	if !calm || now.Sub(t.last) < trimEvery || !t.burst(used) && !quiet(h, rate) {
 		return
 	}
 	t.trim()
 	t.peak, t.last = used, now
-	t.allocated = t.heap().allocated
+	t.allocated, t.spent = t.heap().allocated, t.cpu()
 }
 
 // burst reports whether the use of buffers has fallen below a quarter of its peak:

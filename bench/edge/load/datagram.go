@@ -24,6 +24,10 @@ import (
 // were lost.
 const tending = 100 * time.Millisecond
 
+// portions is in how many turns that is done: thousands of lanes at once would hold up
+// the messages that are due meanwhile.
+const portions = 64
+
 // stalled is after how long without an echo a datagram is taken for lost. It is beyond
 // what thousands of clients wait for each other at a saturated server: taking late ones
 // for lost would send ever more for which nobody waits.
@@ -271,11 +275,17 @@ func (g *Generator) takeDatagram(c *client, k kind) error {
 // load that waits for echoes sends as many anew. Now and then.
 func (g *Generator) tend(k kind) error {
 	now := g.now()
-	if now < g.tended+int64(tending) {
+	if now < g.tended+int64(tending/portions) {
 		return nil
 	}
 	g.tended = now
-	for _, c := range g.clients {
+	n := (len(g.clients) + portions - 1) / portions
+	if g.untended >= len(g.clients) {
+		g.untended = 0
+	}
+	from := g.untended
+	g.untended = min(from+n, len(g.clients))
+	for _, c := range g.clients[from:g.untended] {
 		if c.dg == nil {
 			return nil // all are of one sort
 		}

@@ -21,11 +21,12 @@ import (
 // Generator is a set of open sessions and the loop that plays them. Its methods
 // are for one goroutine at a time.
 type Generator struct {
-	clients []*client
-	poll    *epoll.Poll
-	base    time.Time // times are nanoseconds since
-	size    int       // of the messages of the load under way
-	tended  int64     // when tend looked last
+	clients  []*client
+	poll     *epoll.Poll
+	base     time.Time // times are nanoseconds since
+	size     int       // of the messages of the load under way
+	tended   int64     // when tend looked last
+	untended int       // the client that it looks at next
 
 	input []byte // what a socket held
 	plain []byte // what a record held
