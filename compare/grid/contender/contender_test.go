@@ -85,7 +85,11 @@ func TestDialRefuses(t *testing.T) {
 			wrong := e
 			switch {
 			case e.Pin != "":
-				wrong.Pin = "00" + e.Pin[2:]
+				digit := "0"
+				if e.Pin[0] == '0' {
+					digit = "1"
+				}
+				wrong.Pin = digit + e.Pin[1:]
 			case e.Key != nil:
 				wrong.Key = make([]byte, len(e.Key))
 			default:
