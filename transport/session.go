@@ -62,6 +62,7 @@ type Path struct {
 	Heard time.Time
 	// PartialSince is when the frame that is now arriving began; zero without one.
 	PartialSince time.Time
-	// Buffered is the number of bytes held for a frame not yet complete.
+	// Buffered is the number of bytes held for frames not yet complete and, over QUIC,
+	// for open streams, as the Pool counts them.
 	Buffered int
 }

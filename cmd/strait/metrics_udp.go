@@ -25,7 +25,7 @@ var (
 	descUDPAnswers   = prometheus.NewDesc("strait_udp_stateless_answers_total", "RETRYs and RESETs: sent, withheld by the rate, dropped for want of room.", []string{"type", "what"}, nil)
 	descUDPLoaded    = prometheus.NewDesc("strait_udp_loaded", "1 while HELLOs need a cookie because of load.", nil, nil)
 	descUDPMessages  = prometheus.NewDesc("strait_udp_messages_total", "Messages by direction (in: from clients).", []string{"direction"}, nil)
-	descUDPLost      = prometheus.NewDesc("strait_udp_messages_lost_total", "Messages that left their session, and count as out in strait_messages_total, but could not be sent: the lane had just ended, or its new address had not proven itself.", nil, nil)
+	descUDPLost      = prometheus.NewDesc("strait_udp_messages_lost_total", "Messages that left their session, and count as out in strait_messages_total, but could not be sent: the lane had just ended, or ended before its new address had proven itself.", nil, nil)
 	descUDPDatagrams = prometheus.NewDesc("strait_udp_datagrams_total", "Datagrams by socket and direction.", []string{"socket", "direction"}, nil)
 	descUDPBytes     = prometheus.NewDesc("strait_udp_bytes_total", "Bytes of datagrams by socket and direction.", []string{"socket", "direction"}, nil)
 	descUDPRefused   = prometheus.NewDesc("strait_udp_send_refused_total", "Datagrams that the system did not take, by socket.", []string{"socket"}, nil)

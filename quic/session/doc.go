@@ -26,6 +26,6 @@
 //     does not tell whether sending blocks. Each pulls its own channel, blocks in quic-go
 //     alone, and ends when nothing is left.
 //  5. An end, whoever asked for it, writes what is queued, lets the peer hear of a stream
-//     that was only just opened, then writes CLOSE, then FIN on all streams; it discards what still arrives, then closes the connection with the
-//     close code of section 9.
+//     that was only just opened, then writes CLOSE, then FIN on all streams; it discards
+//     what still arrives, then closes the connection with the close code of section 9.
 package session
