@@ -227,6 +227,7 @@ func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 	}
 	rtts, err := p.pings(ctx, c, &r)
 	if o.Transport == client.TCPUDP {
+		p.measured(ctx, c)
 		r.lane(c.Info().Lane, bind)
 	}
 	_ = c.Close()
@@ -250,6 +251,22 @@ func (p *pingCmd) measure(ctx context.Context, o client.Options) pingResult {
 // binding is how long binding a lane may take: the client's series of HELLOs (WIRE.md
 // section 6.4).
 const binding = 3 * time.Second
+
+// measured waits for the bound lane's first round trip, which the PING that binding sent
+// is still to tell: over a quick link all pings may be answered before it.
+func (p *pingCmd) measured(ctx context.Context, c *client.Client) {
+	ctx, cancel := context.WithTimeout(ctx, min(p.Timeout, time.Second))
+	defer cancel()
+	for l := c.Info().Lane; l.Bound && l.RTT == 0; l = c.Info().Lane {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return
+		case <-c.Done():
+			return
+		}
+	}
+}
 
 // lane notes what became of the lane; a session without one is plain TCP.
 func (r *pingResult) lane(l client.Lane, bind time.Duration) {
