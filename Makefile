@@ -4,11 +4,20 @@
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM   ?= gotest.tools/gotestsum@v1.13.0
 # A number of runs, a few seconds each; with a duration, Go's fuzzer may report its own
 # deadline as a failure when the time is up.
 FUZZTIME    ?= 12000x
 DEMO_FOR    ?= 10s
+# With FLAKES, a file, a failed test is run up to twice more, by itself, and is noted in
+# the file; not after a data race, a panic, or more than five failures, subtests counted.
+FLAKES      ?=
 PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+
+# $(call gotest,packages,flags of go test)
+gotest = $(if $(FLAKES),$(GO) run $(GOTESTSUM) --format standard-quiet --hide-summary skipped --packages '$(1)' \
+  --rerun-fails=2 --rerun-fails-max-failures 5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race \
+  --rerun-fails-report $(FLAKES) -- $(2),$(GO) test $(2) $(1))
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check fmt-check vet staticcheck race fuzz generated cross demo test-outside outside-python outside-spin outside-net outside-lab outside-browser compare proto docs bench-queue bench-edge clean
@@ -24,7 +33,7 @@ run: build ## start the gateway with its defaults: echo on :7777
 
 test: ## all tests, hermetic, with Go alone
 	$(GO) vet ./...
-	$(GO) test -shuffle=on ./...
+	$(call gotest,./...,-shuffle=on)
 
 check: fmt-check vet staticcheck race fuzz generated cross ## every gate that is not a plain test
 
@@ -39,7 +48,7 @@ staticcheck: ## staticcheck, also over the tests behind the outside tag
 	$(GO) run $(STATICCHECK) -tags outside ./...
 
 race: ## all tests under the race detector, shuffled (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m ./...
+	CGO_ENABLED=1 $(call gotest,./...,-race -shuffle=on -timeout 15m)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; n=0; \
@@ -68,7 +77,7 @@ test-outside: outside-python outside-spin outside-net outside-lab outside-browse
 	$(MAKE) --no-print-directory cross
 
 outside-python: ## the echo backend in Python behind the gateway
-	$(GO) test -count=1 -tags outside ./examples/echo-python/...
+	$(call gotest,./examples/echo-python/...,-count=1 -tags outside)
 
 outside-spin: ## the model of the ring's parking, searched exhaustively
 	@command -v spin >/dev/null || { echo "spin is missing: apt-get install spin"; exit 1; }
@@ -77,14 +86,14 @@ outside-spin: ## the model of the ring's parking, searched exhaustively
 
 # STRAIT_TEST_OUTSIDE turns every skip of these tests into a failure.
 outside-net: ## attacks and roaming between network namespaces, ngtcp2 as a client (root)
-	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -timeout 10m ./e2e
+	STRAIT_TEST_OUTSIDE=1 $(call gotest,./e2e,-count=1 -timeout 10m)
 
 outside-lab: ## the emulated links, measured, and comparisons on them, on an idle machine (root)
-	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -p 1 ./compare/lab ./compare/grid
-	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 -run '^TestCompare' ./cmd/strait
+	STRAIT_TEST_OUTSIDE=1 $(call gotest,./compare/lab ./compare/grid,-count=1 -p 1)
+	STRAIT_TEST_OUTSIDE=1 $(call gotest,./cmd/strait,-count=1 -run '^TestCompare')
 
 outside-browser: ## the report, looked at by Chromium
-	STRAIT_TEST_OUTSIDE=1 $(GO) test -count=1 ./compare/report/...
+	STRAIT_TEST_OUTSIDE=1 $(call gotest,./compare/report/...,-count=1)
 
 proto: ## regenerate Go and Python from proto/*.proto
 	@command -v protoc >/dev/null || { echo "protoc is missing: apt-get install protobuf-compiler"; exit 1; }
