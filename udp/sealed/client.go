@@ -62,7 +62,6 @@ type Client struct {
 
 	idle      time.Duration // of our silence, after which the gateway unbinds the lane
 	silent    instant       // since this PING nothing came; 0: something did
-	sentAt    instant       // last packet with messages
 	response  bool
 	challenge uint64 // the newest
 }

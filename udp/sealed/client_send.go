@@ -15,8 +15,8 @@ func (c *Client) Seal(p *Packet, now time.Time) (pkt []byte, err error) {
 	if p.Empty() || p.d != ToGateway {
 		return nil, ErrEmpty
 	}
-	c.sentAt = at
 	c.fill(p, at)
+	c.sentAt = at
 	return c.seal(p), nil
 }
 

@@ -10,7 +10,8 @@ const (
 	// oldEpoch is how long the epoch before is taken (WIRE.md section 6.6).
 	oldEpoch    = 3 * time.Second
 	reportEvery = time.Second
-	maxPongs    = 64 // that wait to be sent: what one read of a socket may bring; more PINGs get no answer
+	reportRides = time.Second / 4 // how much sooner a REPORT goes, or later the first, to ride
+	maxPongs    = 64              // that wait to be sent: what one read of a socket may bring; more PINGs get no answer
 	maxRTT      = time.Minute
 )
 
@@ -120,6 +121,7 @@ type core struct {
 	ponged   uint64  // body of the last PONG
 	reportAt instant // 0: no traffic to report
 	lastSent instant // last REPORT
+	sentAt   instant // last packet with messages
 	rtt      rtt
 	loss     float64
 	partials *reassembly // nil: nothing waits
@@ -218,11 +220,24 @@ func (c *core) pong(body uint64, delay uint32, at instant) {
 	}
 }
 
-// traffic has a REPORT sent, once a second.
+// traffic has a REPORT sent, once a second: a second after the first message that no
+// REPORT counts, or soon where the last one is long past.
 func (c *core) traffic(at instant) {
-	if c.reportAt == 0 {
-		c.reportAt = max(at, c.lastSent+reportEvery)
+	switch {
+	case c.reportAt != 0:
+	case c.lastSent == 0 || at-c.lastSent >= reportEvery:
+		c.reportAt = at + reportRides
+	default:
+		c.reportAt = at + reportEvery
 	}
+}
+
+// reports tells whether a packet that leaves now takes the REPORT along: it is due, or
+// will be before the next packet, going by how long ago the last one was. Lanes with a
+// message a second, of which a game has thousands, so send none for the REPORT alone.
+func (c *core) reports(at instant) bool {
+	early := c.reportAt - at
+	return c.reportAt != 0 && (early <= 0 || early <= reportRides && early <= at-c.sentAt)
 }
 
 // report takes the peer's REPORT on what this end sent under e: of the packets since
@@ -260,7 +275,7 @@ func (c *core) ride(p *Packet, at instant, room int) {
 	if c.pingNow && p.opaque(framePing, uint64(at), limit-p.n) {
 		c.pingNow, c.pinged = false, at
 	}
-	if c.reportAt != 0 && at >= c.reportAt {
+	if c.reports(at) {
 		w := c.cur
 		if w.received == 0 || p.opaque(frameReport, (w.window.next-1)<<32|w.received&(1<<32-1), limit-p.n) {
 			c.reportAt, c.lastSent = 0, at

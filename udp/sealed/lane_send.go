@@ -28,6 +28,7 @@ func (l *Lane) Seal(p *Packet, now time.Time) (pkt []byte, to netip.AddrPort, er
 		return nil, netip.AddrPort{}, ErrBudget
 	}
 	l.fill(p, &l.route, at, l.route.room()-p.size())
+	l.sentAt = at
 	return l.finishPacket(p, &l.route), l.route.addr, nil
 }
 

@@ -62,3 +62,45 @@ func TestAnswerFromBeforeTheQuestion(t *testing.T) {
 	require.True(t, ok)
 	require.Zero(t, binary.BigEndian.Uint32(r.open(b)[0x06][8:]), "its delay")
 }
+
+// A lane that carries a message a second tells its REPORT with the messages, in time.
+func TestReportsOfQuietLanesRide(t *testing.T) {
+	for _, every := range []time.Duration{780 * time.Millisecond, 830 * time.Millisecond, 990 * time.Millisecond} {
+		p := newPair(t, setup{ // without PINGs
+			gateway: sealed.Config{PingEvery: time.Hour, IdleTimeout: time.Hour},
+			client:  sealed.ClientConfig{PingEvery: time.Hour},
+		}).bind()
+		alone, rode := map[string]int{}, map[string]int{}
+		carry := func() {
+			up, down := p.fromClient(), p.fromGateway()
+			alone["up"] += len(up)
+			alone["down"] += len(down)
+			for _, b := range up {
+				require.Equal(t, sealed.DropNone, p.toGateway(b, home))
+			}
+			for _, s := range down {
+				require.Equal(t, sealed.DropNone, p.toClient(s.pkt))
+			}
+		}
+		const seconds = 60
+		n := int(seconds * time.Second / every)
+		for i := range n {
+			up := p.up(uint16(i), "x")
+			require.Equal(t, sealed.DropNone, p.toGateway(up, home))
+			down, _, err := p.down(uint16(i), "x")
+			require.NoError(t, err)
+			require.Equal(t, sealed.DropNone, p.toClient(down))
+			if len(up) > 17+5+1+16 {
+				rode["up"]++
+			}
+			if len(down) > 5+5+1+16 {
+				rode["down"]++
+			}
+			p.pass(every, carry)
+		}
+		for _, way := range []string{"up", "down"} {
+			require.LessOrEqual(t, alone[way], 2, "%s, a message every %s", way, every)
+			require.GreaterOrEqual(t, rode[way], seconds/2-2, "%s, a message every %s", way, every)
+		}
+	}
+}
