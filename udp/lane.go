@@ -57,6 +57,7 @@ type origin struct {
 type news struct {
 	deadline time.Time
 	changed  bool // bound or not
+	pending  bool // the core has a packet of its own to send
 	offer    *transport.Offer
 }
 
@@ -83,7 +84,7 @@ func (l *Lane) look(now time.Time) (n news) {
 			n.offer = l.service.offer(o)
 		}
 	}
-	n.deadline = l.core.Deadline()
+	n.deadline, n.pending = l.core.Deadline(), l.core.Pending()
 	return n
 }
 
@@ -143,9 +144,7 @@ func (l *Lane) receive(s *socket, d *datagram, now time.Time) sealed.Drop {
 		l.peer.Deliver(s.taken.messages)
 		clear(s.taken.messages)
 	}
-	if drop == sealed.DropNone || n.changed {
-		l.list() // also where what was dropped came too late for the lane
-	}
+	l.follow(n)
 	return drop
 }
 
@@ -163,9 +162,7 @@ func (l *Lane) hello(d *datagram, h sealed.Hello, c sealed.Claims, now time.Time
 	n := l.look(now)
 	l.mu.Unlock()
 	l.tell(n)
-	if drop == sealed.DropNone || n.changed {
-		l.list() // also where what was dropped came too late for the lane
-	}
+	l.follow(n)
 	return drop
 }
 
@@ -210,7 +207,15 @@ func (l *Lane) expire(now time.Time) {
 	n := l.look(now)
 	l.mu.Unlock()
 	l.tell(n)
-	l.list()
+	l.follow(n)
+}
+
+// follow lists the lane where the writer has something to do after n: also when what
+// was dropped came too late for the lane, or proved the address for what is held back.
+func (l *Lane) follow(n news) {
+	if n.pending || n.changed || l.woken.Load() {
+		l.list()
+	}
 }
 
 // list makes the socket look at the lane when it is flushed next.

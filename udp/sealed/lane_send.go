@@ -85,6 +85,9 @@ func (l *Lane) Control(dst []byte, now time.Time) (out []byte, to netip.AddrPort
 	return dst, netip.AddrPort{}, false
 }
 
+// Pending reports whether Control has something, as of the last call that took a time.
+func (l *Lane) Pending() bool { return l.pending(l.latest) }
+
 // pending reports whether there is something to compose.
 func (l *Lane) pending(at instant) bool {
 	return l.cur != nil && (l.closing || l.accept || l.response || l.probe != nil && l.probe.due(at) ||
