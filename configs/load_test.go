@@ -281,6 +281,18 @@ func TestWrongValues(t *testing.T) {
 	}
 }
 
+func TestFolderThatTakesNoFilesIsRefused(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("root may write everywhere but in /proc, which is Linux's")
+	}
+	assert.Contains(t, only(t, "STRAIT_QUIC_QLOG_DIR", refused(t, "STRAIT_QUIC_QLOG_DIR=/proc")), "no file can be made in it")
+	dir := t.TempDir()
+	load(t, "STRAIT_QUIC_QLOG_DIR="+dir)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+}
+
 func TestPairThatDoesNotWorkIsRefused(t *testing.T) {
 	cert, key := writePair(t, time.Now().Add(24*time.Hour))
 	_, otherKey := writePair(t, time.Now().Add(24*time.Hour))

@@ -49,7 +49,11 @@ func folder() rule {
 			if !info.IsDir() {
 				return errors.New("is a file, not a folder")
 			}
-			return nil
+			f, err := os.CreateTemp(v.(string), ".strait-*")
+			if err != nil {
+				return fmt.Errorf("no file can be made in it: %w", reason(err))
+			}
+			return errors.Join(f.Close(), os.Remove(f.Name()))
 		},
 	}
 }
