@@ -238,10 +238,10 @@ func (c *Client) Info() Info {
 // Rebind moves the session to a new local address, as when a phone goes from one
 // network to another, and returns when that is in use. Over QUIC and sealed UDP a
 // session moves by itself when the machine's routes change; Rebind is for who knows
-// better, or earlier. The error says that the session has stayed where it was: the
-// gateway is not reached from there, or it takes part in no further move (one built
-// on quic-go 0.64 in two for each connection). TCP alone cannot move: the
-// error then matches errors.ErrUnsupported.
+// better, or earlier. The socket that QUIC has left is read from for three seconds
+// more. The error says that the session has stayed where it was: the gateway is not
+// reached from there, or it takes part in no further move. TCP alone cannot move:
+// the error then matches errors.ErrUnsupported.
 func (c *Client) Rebind(ctx context.Context) error {
 	l, err := c.open(ctx)
 	if err != nil {

@@ -15,3 +15,22 @@ const LongSuspicion = longSuspicion
 
 // Patience is how long one with that round trip has.
 func Patience(rtt time.Duration) time.Duration { return patience(rtt) }
+
+// onQUIC calls f with the client's QUIC connection, under its lock.
+func (c *Client) onQUIC(f func(*quicConn)) {
+	c.mu.Lock()
+	q := c.current.carrier.(*streams).conn
+	c.mu.Unlock()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f(q)
+}
+
+// PartAfter sets for how long the socket of a path that was left is read from.
+func (c *Client) PartAfter(d time.Duration) { c.onQUIC(func(q *quicConn) { q.parting = d }) }
+
+// Transports is how many quicgo.Transports the client's connection has.
+func (c *Client) Transports() (n int) {
+	c.onQUIC(func(q *quicConn) { n = len(q.ends) })
+	return n
+}

@@ -138,7 +138,8 @@ type Options struct {
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// ListenPacket makes the UDP sockets, for proxies, for one of several networks,
 	// and for tests; network is "udp4" or "udp6". nil is a net.ListenConfig with any
-	// free port.
+	// free port. With QUIC those that are no *net.UDPConn are all open until the
+	// session ends, also after Client.Rebind.
 	ListenPacket func(ctx context.Context, network string) (net.PacketConn, error)
 }
 

@@ -97,29 +97,69 @@ func resolve(ctx context.Context, host, port string) ([]netip.AddrPort, error) {
 	return addrs, nil
 }
 
-// quicConn is a QUIC connection with the sockets that it has used.
+// quicConn is a QUIC connection with the sockets that it uses.
 type quicConn struct {
 	*quicgo.Conn
 	remote netip.AddrPort
+	// parting is for how long the socket of a path that was left is read from at least.
+	parting time.Duration
 
 	// guarded by mu
 	mu   sync.Mutex
-	ends []quicEnd // the last one is in use
-	path *quicgo.Path
+	ends []*quicEnd // nil: closed
+	used *quicEnd
+	path *quicgo.Path // nil: that of the handshake
 }
 
-// quicEnd is a socket that a QUIC connection uses or has used: quic-go ends a
-// connection with any of its transports.
+// parting is enough for what is on its way when a path is left, and for some loss while
+// the gateway finds out.
+const parting = 3 * time.Second
+
+// quicEnd is a quicgo.Transport that a connection uses, has used or will use again.
 type quicEnd struct {
 	transport *quicgo.Transport
 	socket    net.PacketConn
+	berth     *berth // the socket; nil: one that cannot be taken, as it is no *net.UDPConn
+	// guarded by quicConn.mu
+	spare bool        // the berth is empty
+	left  *time.Timer // it was left, and this will empty the berth
+	since uint32      // the berth's heard when it came into use
 }
 
-func newQUICEnd(socket net.PacketConn) quicEnd {
-	return quicEnd{&quicgo.Transport{Conn: socket}, socket}
+// newQUICEnd makes a Transport for one connection: its packets need no connection ID to
+// be told from others. With one the gateway would run out of them: quic-go 0.64 keeps
+// those that it used for paths which were left.
+func newQUICEnd(socket net.PacketConn) *quicEnd {
+	e := &quicEnd{socket: socket}
+	if u, ok := socket.(*udpSocket); ok {
+		e.berth = newBerth(u)
+		e.socket = e.berth
+	}
+	e.transport = &quicgo.Transport{Conn: e.socket, ConnectionIDGenerator: noIDs{}}
+	return e
 }
 
-func (e quicEnd) close() {
+// noIDs are connection IDs of length 0.
+type noIDs struct{}
+
+func (noIDs) GenerateConnectionID() (quicgo.ConnectionID, error) { return quicgo.ConnectionID{}, nil }
+func (noIDs) ConnectionIDLen() int                               { return 0 }
+
+// vacate closes the socket and leaves the Transport to the next one. mu is held.
+func (e *quicEnd) vacate() {
+	if e.berth != nil {
+		e.berth.vacate()
+		e.spare = true
+	}
+}
+
+// heard reports whether anything has arrived since it came into use.
+func (e *quicEnd) heard() bool { return e.berth == nil || e.berth.heard.Load() != e.since }
+
+func (e *quicEnd) close() {
+	if e.left != nil {
+		e.left.Stop()
+	}
 	_ = e.transport.Close()
 	_ = e.socket.Close()
 }
@@ -145,7 +185,7 @@ func (d *dialer) handshake(ctx context.Context, addr netip.AddrPort, t *tls.Conf
 	if watched != nil {
 		watched.settle()
 	}
-	return &quicConn{Conn: conn, remote: addr, ends: []quicEnd{end}}, nil
+	return &quicConn{Conn: conn, remote: addr, parting: parting, ends: []*quicEnd{end}, used: end}, nil
 }
 
 // drop ends a connection that nobody wants.
@@ -167,9 +207,14 @@ func (c *quicConn) close() {
 // errEnded refuses to move a connection that has ended.
 var errEnded = errors.New("the connection has ended")
 
-// rebind moves the connection to a socket of its own. One at a time.
-func (c *quicConn) rebind(ctx context.Context, socket net.PacketConn) error {
-	end := newQUICEnd(socket)
+// rebind moves the connection to another socket. One at a time. ping sends something
+// that the gateway answers, so that it moves, too.
+func (c *quicConn) rebind(ctx context.Context, socket net.PacketConn, ping func()) error {
+	end := c.board(socket)
+	if end == nil {
+		_ = socket.Close()
+		return errEnded
+	}
 	path, err := c.AddPath(end.transport)
 	if err == nil {
 		err = path.Probe(ctx)
@@ -180,27 +225,71 @@ func (c *quicConn) rebind(ctx context.Context, socket net.PacketConn) error {
 		}
 		err = path.Switch()
 	}
-	if err != nil {
-		if path != nil {
-			_ = path.Close()
-		}
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && c.ends == nil {
 		err = errEnded
 	}
-	if err != nil && c.ends == nil {
-		end.close()
+	if err != nil {
+		if path != nil {
+			_ = path.Close()
+		}
+		if c.ends != nil {
+			end.vacate()
+		}
 		return err
 	}
-	// Also one that failed: quic-go may have begun to use it.
-	c.ends = append(c.ends, end)
-	if err == nil {
-		if c.path != nil {
-			_ = c.path.Close()
-		}
-		c.path = path
+	if c.path != nil {
+		_ = c.path.Close() // the gateway gives another connection ID for that of it
 	}
-	return err
+	c.path = path
+	c.leave(c.used, ping)
+	c.used = end
+	if end.berth != nil {
+		end.since = end.berth.heard.Load()
+	}
+	ping()
+	return nil
+}
+
+// board gives the socket to a Transport; nil: the connection has ended.
+func (c *quicConn) board(socket net.PacketConn) *quicEnd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ends == nil {
+		return nil
+	}
+	if u, ok := socket.(*udpSocket); ok {
+		for _, e := range c.ends {
+			if e.spare {
+				e.berth.moor(u)
+				e.spare = false
+				return e
+			}
+		}
+	}
+	end := newQUICEnd(socket)
+	c.ends = append(c.ends, end)
+	return end
+}
+
+// leave closes the socket of e, which was in use, when its time is over and the gateway
+// was heard on the one that is in use then. mu is held.
+func (c *quicConn) leave(e *quicEnd, ping func()) {
+	if e.berth == nil {
+		return
+	}
+	e.left = time.AfterFunc(c.parting, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch {
+		case c.ends == nil:
+		case !c.used.heard():
+			ping()
+			e.left.Reset(c.parting)
+		default:
+			e.left = nil
+			e.vacate()
+		}
+	})
 }

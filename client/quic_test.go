@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -372,12 +373,8 @@ func TestQUICRebinds(t *testing.T) {
 	var sockets []net.PacketConn
 	g := startBoth(t, clienttest.Config{})
 	c := dial(t, g, client.Options{
-		Transport: client.QUIC,
-		ListenPacket: func(_ context.Context, network string) (net.PacketConn, error) {
-			p, err := net.ListenPacket(network, "127.0.0.1:0")
-			sockets = append(sockets, p)
-			return p, err
-		},
+		Transport:    client.QUIC,
+		ListenPacket: keeping(&sockets),
 	})
 	before := c.Session()
 	for i := range 2 {
@@ -385,6 +382,7 @@ func TestQUICRebinds(t *testing.T) {
 		require.Len(t, sockets, i+2)
 		require.NoError(t, c.Send(timeout(t), client.Reliable, uint8(i), []byte("still here")))
 		assert.Equal(t, "still here", string(receive(t, c).Payload))
+		assert.True(t, open(t, sockets[i]), "what is on its way to the socket that was left is lost")
 	}
 	assert.Equal(t, before, c.Session())
 	require.NoError(t, c.Close())
@@ -392,6 +390,91 @@ func TestQUICRebinds(t *testing.T) {
 		assert.ErrorIs(t, s.SetDeadline(time.Now()), net.ErrClosed, "a socket was left open")
 	}
 	assert.ErrorIs(t, c.Rebind(timeout(t)), net.ErrClosed)
+}
+
+// open reports whether a socket of a test was not closed.
+func open(t testing.TB, p net.PacketConn) bool {
+	raw, err := p.(*net.UDPConn).SyscallConn()
+	require.NoError(t, err)
+	return raw.Control(func(uintptr) {}) == nil
+}
+
+// A session that moves again and again takes neither sockets nor Transports with it, and
+// neither end runs out of connection IDs.
+func TestQUICRebindsManyTimes(t *testing.T) {
+	var sockets []net.PacketConn
+	g := startBoth(t, clienttest.Config{})
+	c := dial(t, g, client.Options{Transport: client.QUIC, ListenPacket: keeping(&sockets)})
+	c.PartAfter(20 * time.Millisecond)
+	before := c.Session()
+	for i := range 10 {
+		require.NoError(t, c.Rebind(timeout(t)), "move %d", i+1)
+		for _, d := range []transport.Delivery{client.Reliable, client.Unreliable} {
+			require.NoError(t, c.Send(timeout(t), d, uint8(i), []byte("still here")))
+			assert.Equal(t, "still here", string(receive(t, c).Payload))
+		}
+		parts(t, sockets)
+	}
+	assert.Equal(t, before, c.Session())
+	assert.Equal(t, 2, c.Transports())
+}
+
+// keeping is an Options.ListenPacket that appends what it makes to sockets.
+func keeping(sockets *[]net.PacketConn) func(context.Context, string) (net.PacketConn, error) {
+	return func(_ context.Context, network string) (net.PacketConn, error) {
+		p, err := net.ListenPacket(network, "127.0.0.1:0")
+		*sockets = append(*sockets, p)
+		return p, err
+	}
+}
+
+// parts waits until all sockets but the last are closed.
+func parts(t testing.TB, sockets []net.PacketConn) {
+	t.Helper()
+	last := len(sockets) - 1
+	require.Eventually(t, func() bool {
+		return !slices.ContainsFunc(sockets[:last], func(p net.PacketConn) bool { return open(t, p) })
+	}, patience, time.Millisecond, "a socket that was left is open")
+	require.True(t, open(t, sockets[last]))
+}
+
+// A client that has nothing to say has moved all the same: what the gateway sends when the
+// old socket is closed reaches it.
+func TestQUICRebindsInSilence(t *testing.T) {
+	var sockets []net.PacketConn
+	sessions := make(chan *clienttest.Session, 1)
+	g := startBoth(t, clienttest.Config{Opened: func(s *clienttest.Session) { sessions <- s }})
+	c := dial(t, g, client.Options{Transport: client.QUIC, ListenPacket: keeping(&sockets)})
+	s := <-sessions
+	c.PartAfter(20 * time.Millisecond)
+	for i := range 3 {
+		require.NoError(t, c.Rebind(timeout(t)))
+		parts(t, sockets)
+		s.Send(client.Unreliable, uint8(i), []byte("where are you?"))
+		assert.Equal(t, "where are you?", string(receive(t, c).Payload))
+	}
+}
+
+// A socket that is no *net.UDPConn cannot be taken from quic-go: it stays until the end.
+func TestQUICRebindsOverOtherSockets(t *testing.T) {
+	type other struct{ net.PacketConn }
+	var sockets []net.PacketConn
+	listen := keeping(&sockets)
+	g := startBoth(t, clienttest.Config{})
+	c := dial(t, g, client.Options{Transport: client.QUIC, ListenPacket: func(ctx context.Context, network string) (net.PacketConn, error) {
+		p, err := listen(ctx, network)
+		return other{p}, err
+	}})
+	c.PartAfter(time.Millisecond)
+	for i := range 4 {
+		require.NoError(t, c.Rebind(timeout(t)))
+		require.NoError(t, c.Send(timeout(t), client.Reliable, uint8(i), []byte("still here")))
+		assert.Equal(t, "still here", string(receive(t, c).Payload))
+	}
+	require.NoError(t, c.Close())
+	for _, s := range sockets {
+		assert.False(t, open(t, s), "a socket was left open")
+	}
 }
 
 func TestTCPCannotRebind(t *testing.T) {

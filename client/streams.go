@@ -125,7 +125,7 @@ func (s *streams) rebind(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.conn.rebind(ctx, socket)
+	return s.conn.rebind(ctx, socket, s.core.Ping)
 }
 
 // quicPeer is the session as QUIC sees it.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"strait/client"
 )
 
 // deaf is a socket that hears nothing: its handshakes stay unfinished.
@@ -317,6 +320,42 @@ func TestQUICStatelessReset(t *testing.T) {
 			assert.Equal(t, !c.reset, errors.As(err, &idle), "%v", err)
 			fresh.plays()
 		})
+	}
+}
+
+// An SDK, whose packets come without a connection ID, hears of it as well, wherever it has
+// moved to.
+func TestQUICStatelessResetAfterRebind(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "key")
+	require.NoError(t, os.WriteFile(name, []byte(strings.Repeat("5a", 32)+"\n"), 0o600))
+	key := "STRAIT_FLEET_KEY_FILE=" + name
+	gw := serveQUIC(t, "STRAIT_QUIC_ADDR=127.0.1.4:0", key, "STRAIT_NODE_ID=one")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, err := client.Dial(ctx, gw.addr, client.Options{
+		Transport: client.QUIC, QUICAddr: quicAddr(gw).String(), Pin: hex.EncodeToString(gw.pin), Reconnect: client.Reconnect{Off: true},
+	})
+	require.NoError(t, err)
+	defer c.Close()
+	for range 2 {
+		require.NoError(t, c.Rebind(ctx))
+		_, err := c.Ping(ctx)
+		require.NoError(t, err)
+	}
+	gw.signal(syscall.SIGKILL)
+	gw.wait()
+	serveQUIC(t, "STRAIT_QUIC_ADDR="+quicAddr(gw).String(), key, "STRAIT_NODE_ID=one")
+	for asks := time.NewTicker(20 * time.Millisecond); ; {
+		select {
+		case <-c.Done():
+			assert.ErrorContains(t, c.Err(), "stateless reset")
+			return
+		case <-asks.C:
+			_ = c.Send(ctx, client.Reliable, 1, make([]byte, 200))
+		case <-ctx.Done():
+			require.FailNow(t, "the client has not noticed")
+		}
 	}
 }
 
