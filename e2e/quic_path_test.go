@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	quicgo "github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/assert"
@@ -243,5 +244,48 @@ func TestQUICFlood(t *testing.T) {
 		p.throw(byte(i), uint16(i>>8), make([]byte, 1000))
 	}
 	other.undisturbed(t)
+	p.plays()
+}
+
+// A player comes to a network that carries less than the one before: longer unreliable
+// messages are dropped and counted then, 1100 bytes always arrive, and what fits does.
+func TestQUICPathThatCarriesLess(t *testing.T) {
+	t.Parallel()
+	const less, wide = 1300, 1360 // bytes of UDP; of a message that needs more than less
+	game := listenLogic(t)
+	gw := serveQUIC(t, game.env()...)
+	r := newRelay(t, quicAddr(gw))
+	p := joinQUIC(t, gw, quicSetup{to: r.at()})
+	s := game.sees(t, p)
+	sends := func(channel uint32, n int) {
+		c := reply(make([]byte, n), s.Session)
+		c.GetSend().Delivery, c.GetSend().Channel = straitv1.Delivery_DELIVERY_UNRELIABLE, channel
+		s.on.command(t, c)
+	}
+	arrived := func(channel byte) (n int) {
+		return p.in.count(func(h heard) bool { return h.way == byDatagram && h.channel == channel })
+	}
+	require.Eventually(t, func() bool {
+		sends(1, wide)
+		p.plays()
+		return arrived(1) > 0
+	}, patience, 50*time.Millisecond, "the gateway has not found what the first path carries")
+
+	r.loses(func(_ bool, packet []byte) bool { return len(packet) > less })
+	r.rebind()
+	p.plays()
+	game.hearsOfAddress(t, s.Session, r.outside())
+	before, refused := arrived(1), gw.metric(drop("too_large"))
+	const rounds = 30
+	for i := range rounds {
+		sends(1, wide)
+		sends(2, int(p.hello.MaxUnreliableBytes))
+		mark := []byte(fenceMark())
+		p.throw(3, uint16(i), mark)
+		p.hears(byDatagram, 3, mark) // all of QUIC's search for more goes on meanwhile
+	}
+	assert.Eventually(t, func() bool { return arrived(2) == rounds }, patience, 10*time.Millisecond)
+	assert.Equal(t, before, arrived(1))
+	assert.GreaterOrEqual(t, gw.metric(drop("too_large")), refused+rounds-1)
 	p.plays()
 }
