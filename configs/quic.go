@@ -18,6 +18,7 @@ type QUIC struct {
 	ConnWindow       int64         `env:"QUIC_CONN_WINDOW_BYTES" envDefault:"524288"`
 	MaxStreams       int64         `env:"QUIC_MAX_STREAMS" envDefault:"256"`
 	GSO              Switch        `env:"QUIC_GSO" envDefault:"on"`
+	MTUDiscovery     Switch        `env:"QUIC_MTU_DISCOVERY" envDefault:"on"`
 	ReadBuffer       int64         `env:"QUIC_READ_BUFFER_BYTES" envDefault:"7340032"`
 	WriteBuffer      int64         `env:"QUIC_WRITE_BUFFER_BYTES" envDefault:"7340032"`
 	QLogDir          string        `env:"QUIC_QLOG_DIR"`

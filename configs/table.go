@@ -83,6 +83,7 @@ func sections() []section {
 				{key: "QUIC_CONN_WINDOW_BYTES", rule: integer(32*kib, 64*mib), doc: "The same for all streams of a connection. At least `STRAIT_QUIC_STREAM_WINDOW_BYTES`."},
 				{key: "QUIC_MAX_STREAMS", rule: integer(0, 256), doc: "Channel streams that a client may have open; channels beyond share the control stream. Each counts 8 KB of `STRAIT_BUFFER_BUDGET_BYTES` even if nothing comes on it. 0: all channels share the control stream."},
 				{key: "QUIC_GSO", rule: rule{accepts: "on or off"}, doc: "Whether several packets to one client are handed to the system at once (UDP generic segmentation offload, Linux)."},
+				{key: "QUIC_MTU_DISCOVERY", rule: rule{accepts: "on or off"}, doc: "Whether packets grow to what the path carries. Off: they stay at 1280 bytes, which is for networks where tunnels make paths narrower under way: that is not noticed."},
 				{key: "QUIC_READ_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The receive buffer that the socket asks for. What the system grants is logged, with the limit to raise if it is less."},
 				{key: "QUIC_WRITE_BUFFER_BYTES", rule: integer(64*kib, gib), doc: "The send buffer that the socket asks for, likewise."},
 				{key: "QUIC_QLOG_DIR", rule: folder(), doc: "Where traces of connections are written in the qlog format, for debugging; none: no traces."},

@@ -126,6 +126,9 @@ type Config struct {
 	NodeID string
 	// NoGSO sends each packet with a system call of its own (Linux).
 	NoGSO bool
+	// NoMTUDiscovery keeps packets at 1280 bytes. Else they grow to what the path
+	// carries (RFC 8899); quic-go does not notice when it carries less later.
+	NoMTUDiscovery bool
 	// ReadBuffer and WriteBuffer are the socket's buffers in bytes; 0 is what quic-go
 	// asks for, 7 MiB. What the system grants is logged.
 	ReadBuffer, WriteBuffer int

@@ -46,6 +46,22 @@ func TestDatagrams(t *testing.T) {
 	})
 }
 
+func TestWithoutMTUDiscovery(t *testing.T) {
+	c := defaultConfig()
+	c.NoMTUDiscovery = true
+	w := start(t, c, func(p *peer) { p.echo = true })
+	client, gateway := w.pair(clientQUIC())
+	limit := gateway.conn.Max()
+	for i := range 60 { // enough to look for more, and to see it (measureEvery is a second)
+		client.send(reliable, 0, "keep moving")
+		client.messages(t, i+1)
+		gateway.conn.Path()
+		time.Sleep(25 * time.Millisecond)
+	}
+	assert.Equal(t, limit, gateway.conn.Max())
+	assert.GreaterOrEqual(t, limit, 1200)
+}
+
 func TestMalformedDatagrams(t *testing.T) {
 	w := start(t, defaultConfig(), nil)
 	c, p := w.open(clientQUIC())

@@ -93,6 +93,7 @@ func (l *Listener) listen() error {
 	q.MaxConnectionReceiveWindow = uint64(c.ConnWindow)
 	q.MaxIncomingUniStreams = int64(c.MaxStreams)
 	q.EnableDatagrams = !c.NoDatagrams
+	q.DisablePathMTUDiscovery = c.NoMTUDiscovery
 	if c.QLogDir != "" {
 		l.traces = &traces{dir: c.QLogDir, every: uint64(c.QLogEvery), log: c.Logger}
 		q.Tracer = l.traces.begin

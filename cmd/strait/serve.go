@@ -229,7 +229,7 @@ func (s *server) listenQUIC(ctx context.Context, keys fleetkey.Ring) (*quic.List
 		HandshakeTimeout: c.HandshakeTimeout, IdleTimeout: cmp.Or(c.IdleTimeout, g.IdleTimeout), KeepAlive: c.KeepAlive,
 		MaxMessage: int(g.MaxMessage), MaxUnreliable: gateway.MaxUnreliable, NoDatagrams: !bool(c.Datagrams),
 		StreamWindow: int(c.StreamWindow), ConnWindow: int(c.ConnWindow), MaxStreams: streams,
-		Keys: &keys, NodeID: s.cfg.Fleet.Node(), NoGSO: !bool(c.GSO),
+		Keys: &keys, NodeID: s.cfg.Fleet.Node(), NoGSO: !bool(c.GSO), NoMTUDiscovery: !bool(c.MTUDiscovery),
 		ReadBuffer: int(c.ReadBuffer), WriteBuffer: int(c.WriteBuffer),
 		QLogDir: c.QLogDir, QLogEvery: int(c.QLogEvery), Logger: s.log,
 	}
