@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"math"
+	"time"
+
 	"strait/transport"
 	"strait/upstream"
 )
@@ -17,6 +20,7 @@ const pushBatch = 8
 func (s *session) deliver(ms []transport.Message) (taken int) {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
+	defer func() { s.noteUnread(ms, taken) }()
 	for taken < len(ms) {
 		if s.in.over {
 			for _, m := range ms[taken:] {
@@ -32,6 +36,33 @@ func (s *session) deliver(ms []transport.Message) (taken int) {
 		}
 	}
 	return taken
+}
+
+// stillUnread is session.unread while the client is not read.
+const stillUnread = math.MaxInt64
+
+// noteUnread keeps session.unread after a delivery. What was refused is offered again
+// first, so a reliable message that is taken ends it; one from a datagram does not.
+func (s *session) noteUnread(ms []transport.Message, taken int) {
+	switch {
+	case taken < len(ms):
+		s.unread.Store(stillUnread)
+	case s.unread.Load() == stillUnread && taken > 0 && ms[0].Delivery == transport.Reliable:
+		s.unread.Store(time.Now().UnixNano())
+	}
+}
+
+// unreadUntil is until when the client was not read, now at the latest; the zero time
+// if it always was.
+func (s *session) unreadUntil(now time.Time) time.Time {
+	switch ns := s.unread.Load(); ns {
+	case 0:
+		return time.Time{}
+	case stillUnread:
+		return now
+	default:
+		return time.Unix(0, ns)
+	}
 }
 
 // push takes a prefix of ms; ok is false when the next one has to wait and a

@@ -36,7 +36,10 @@ type session struct {
 	inFlight atomic.Int64 // payload bytes
 	items    atomic.Int64 // messages
 	stalled  atomic.Bool  // reading stopped until inFlight and items are low
-	in       inbound
+	// unread is until when the gateway did not read what the client sent, because game
+	// logic took no more; Unix nanoseconds, stillUnread while it goes on, 0 for never.
+	unread atomic.Int64
+	in     inbound
 
 	link atomic.Pointer[linkNews] // what the wheel has to know of Link events; nil: nothing
 

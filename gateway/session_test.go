@@ -264,6 +264,43 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// Who is not read, because game logic takes nothing, is not silent; the clock starts
+// anew when he is read again. Datagrams alone do not start it.
+func TestWhoIsNotReadIsNotSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLogic()
+		g := start(t, gateway.Config{IdleTimeout: 9 * time.Second}, l)
+		c, partial := player(t, g), player(t, g)
+		var gate upstream.Gate
+		for _, e := range l.await(t, count(2)) {
+			e.session.Slot().SetGate(&gate)
+		}
+		gate.Shut()
+		require.Equal(t, 0, c.say("a"))
+		require.Equal(t, 0, partial.say("a"))
+		partial.mu.Lock()
+		partial.path.PartialSince = time.Now()
+		partial.mu.Unlock()
+		m := c.msg("pos")
+		m.Delivery = transport.Unreliable
+		require.Equal(t, 1, c.peer.Deliver([]transport.Message{m}))
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		require.Nil(t, c.reason())
+		require.Nil(t, partial.reason())
+		gate.Open()
+		require.Equal(t, 1, c.say("a"))
+		require.Equal(t, 1, partial.say("a"))
+		time.Sleep(8 * time.Second)
+		require.Nil(t, c.reason())
+		require.Nil(t, partial.reason())
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		require.Equal(t, transport.Idle, c.reason().Code)
+		require.Equal(t, transport.Idle, partial.reason().Code)
+	})
+}
+
 func TestLinkChangesReachGameLogic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLogic()

@@ -147,19 +147,16 @@ func (w *wheel) visit(s *session, now time.Time) {
 	idle := w.gw.cfg.IdleTimeout
 	info := s.Info()
 	p := info.Path
-	heard := p.Heard
-	if heard.Before(s.opened) {
-		heard = s.opened
-	}
-	silent := now.Sub(heard)
+	heard := latest(p.Heard, s.opened)
+	unread := s.unreadUntil(now) // who is not read is not silent, but may need a PING to stay connected
 	switch {
-	case silent > idle:
+	case now.Sub(latest(heard, unread)) > idle:
 		s.Close(transport.Because(transport.Idle, "nothing received for %v", idle))
 		return
-	case !p.PartialSince.IsZero() && now.Sub(p.PartialSince) > idle:
+	case !p.PartialSince.IsZero() && now.Sub(latest(p.PartialSince, unread)) > idle:
 		s.Close(transport.Because(transport.Idle, "a frame was not completed within %v", idle))
 		return
-	case silent > idle/3, now.Sub(s.wheel.measured) > measureEvery:
+	case now.Sub(heard) > idle/3, now.Sub(s.wheel.measured) > measureEvery:
 		s.wheel.measured = now
 		s.conn.Ping()
 		s.conn.Wake()
@@ -187,6 +184,13 @@ func (w *wheel) visit(s *session, now time.Time) {
 			s.link.CompareAndSwap(nil, &linkNews{due: true})
 		}
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // differs reports whether game logic should hear of b after a: another transport
