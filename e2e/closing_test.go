@@ -150,5 +150,6 @@ func testCloseByGameLogic(t *testing.T, path string) {
 	long := bytes.Repeat([]byte("é"), 400)
 	s.on.command(t, kick(s.Session, cOverloaded, string(long)))
 	c := p.expectClose(cOverloaded)
+	assert.NotZero(t, c.RetryAfterMs, "when to come back")
 	assert.True(t, bytes.HasPrefix(long, []byte(c.Reason)), "a long reason is cut between characters: %q", c.Reason)
 }

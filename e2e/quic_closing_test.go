@@ -243,7 +243,7 @@ func TestQUICOpeningDeadline(t *testing.T) {
 	for range 8 {
 		connectQUIC(t, gw, quicSetup{})
 	}
-	oldest.expectClose(cOverloaded)
+	assert.NotZero(t, oldest.expectClose(cOverloaded).RetryAfterMs, "when to come back")
 	gw.reaches("strait_evicted_openings_total", 1)
 	joinQUIC(t, gw, quicSetup{}).plays()
 	other.undisturbed(t)

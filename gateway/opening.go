@@ -23,9 +23,6 @@ const maxRoute = 256
 // goingAway is why a gateway that shuts down ends connections.
 var goingAway = transport.Because(transport.Draining, "the gateway is going away")
 
-// fullRetry is when a client refused for want of room may come back.
-const fullRetry = 2 * time.Second
-
 // peer is the gateway's end of one connection: first an opening, then the way to
 // its session.
 type peer struct {
@@ -61,9 +58,7 @@ func (g *Gateway) Accept(c transport.Conn) (transport.Peer, error) {
 }
 
 func (g *Gateway) fullReason() transport.Reason {
-	r := transport.Because(transport.Overloaded, "the limit of %d sessions is reached", g.cfg.MaxSessions)
-	r.RetryAfter = fullRetry
-	return r
+	return transport.Because(transport.Overloaded, "the limit of %d sessions is reached", g.cfg.MaxSessions)
 }
 
 // Hello judges CLIENT_HELLO and opens the session or refuses it.

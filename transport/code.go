@@ -66,9 +66,18 @@ type Reason struct {
 	Lost bool
 }
 
-// Because returns a local reason with formatted text.
+// overloadedRetry is when a client may come back to a limit of which nothing better is
+// known.
+const overloadedRetry = 2 * time.Second
+
+// Because returns a local reason with formatted text. OVERLOADED says when to come back
+// (WIRE.md section 9).
 func Because(c Code, format string, args ...any) Reason {
-	return Reason{Code: c, Text: fmt.Sprintf(format, args...)}
+	r := Reason{Code: c, Text: fmt.Sprintf(format, args...)}
+	if c == Overloaded {
+		r.RetryAfter = overloadedRetry
+	}
+	return r
 }
 
 func (r Reason) Error() string {

@@ -27,6 +27,11 @@ func TestReasonIsAnError(t *testing.T) {
 	assert.Equal(t, transport.Kicked, code)
 }
 
+func TestOverloadedSaysWhenToComeBack(t *testing.T) {
+	assert.Positive(t, transport.Because(transport.Overloaded, "full").RetryAfter)
+	assert.Zero(t, transport.Because(transport.Kicked, "enough").RetryAfter)
+}
+
 func TestReasonText(t *testing.T) {
 	for want, r := range map[string]transport.Reason{
 		"closed: KICKED: bye":                   transport.Because(transport.Kicked, "bye"),

@@ -293,5 +293,5 @@ func (st *stream) String() string {
 
 // because is a reason for a session.
 func because(code transport.Code, text string) transport.Reason {
-	return transport.Reason{Code: code, Text: text}
+	return transport.Because(code, "%s", text)
 }
