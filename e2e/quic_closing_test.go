@@ -227,7 +227,7 @@ func TestQUICRefusals(t *testing.T) {
 // who comes when too many are opening makes the oldest go.
 func TestQUICOpeningDeadline(t *testing.T) {
 	t.Parallel()
-	gw := serveQUIC(t, "STRAIT_OPEN_TIMEOUT=1s", "STRAIT_MAX_HANDSHAKES=8")
+	gw := serveQUIC(t, "STRAIT_OPEN_TIMEOUT=3s") // which handshakes on a busy machine meet
 	other := accompanyQUIC(t, gw)
 	began := time.Now()
 	p := connectQUIC(t, gw, quicSetup{})
@@ -236,8 +236,11 @@ func TestQUICOpeningDeadline(t *testing.T) {
 	require.NoError(t, err)
 	p.expectClose(cTimeout)
 	idle.expectCode(cTimeout)
-	assert.Greater(t, time.Since(began), 900*time.Millisecond)
+	assert.Greater(t, time.Since(began), 2900*time.Millisecond)
+	other.undisturbed(t)
 
+	gw = serveQUIC(t, "STRAIT_OPEN_TIMEOUT=1m", "STRAIT_MAX_HANDSHAKES=8")
+	other = accompanyQUIC(t, gw)
 	oldest := connectQUIC(t, gw, quicSetup{})
 	oldest.write(clientHello()[:5])
 	for range 8 {
