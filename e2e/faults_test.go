@@ -222,7 +222,7 @@ func (p *player) must(t testing.TB) frame {
 func TestHeadersWithoutBodies(t *testing.T) { onBothPaths(t, testHeadersWithoutBodies) }
 
 func testHeadersWithoutBodies(t *testing.T, path string) {
-	gw := serve(t, path)
+	gw := serve(t, path, "STRAIT_IDLE_TIMEOUT=10m") // nobody is idle before the last one is there
 	other := accompany(t, gw)
 	players := make([]*player, scaled(2000))
 	for i := range players {
