@@ -127,7 +127,8 @@ func TestWrongVersion(t *testing.T) {
 // Handshake, hello and authentication share one deadline.
 func TestOpeningDeadline(t *testing.T) {
 	t.Parallel()
-	gw := serve(t, "STRAIT_OPEN_TIMEOUT=700ms")
+	const timeout = 3 * time.Second // which handshakes on a busy machine meet
+	gw := serve(t, "STRAIT_OPEN_TIMEOUT="+timeout.String())
 	other := accompany(t, gw)
 	t.Run("each", func(t *testing.T) {
 		for name, sent := range map[string][]byte{
@@ -142,7 +143,7 @@ func TestOpeningDeadline(t *testing.T) {
 				p := connect(t, gw)
 				p.write(sent)
 				p.expectClose(cTimeout)
-				assert.InDelta(t, 700, time.Since(began).Milliseconds(), 600)
+				assert.GreaterOrEqual(t, time.Since(began), timeout-100*time.Millisecond)
 			})
 		}
 		t.Run("a hello that trickles", func(t *testing.T) {
