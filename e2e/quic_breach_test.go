@@ -174,14 +174,12 @@ func TestQUICBreachesOfFrames(t *testing.T) {
 // A second bidirectional stream is noticed soon, also when nothing else is sent.
 func TestQUICSilentSecondStream(t *testing.T) {
 	t.Parallel()
-	p := joinQUIC(t, serveQUIC(t), quicSetup{})
-	began := time.Now()
+	p := joinQUIC(t, serveQUIC(t, "STRAIT_IDLE_TIMEOUT=5m"), quicSetup{}) // a PING would come after 100 s
 	s, err := p.conn.OpenStream()
 	require.NoError(t, err)
 	_, err = s.Write([]byte("x"))
 	require.NoError(t, err)
 	p.expectClose(cProtocolError)
-	assert.Less(t, time.Since(began), 6*time.Second, "without waiting for a PING, which comes after 10 s")
 }
 
 // FIN at the end of a message ends a channel stream well: the session goes on.
