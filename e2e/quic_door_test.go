@@ -303,7 +303,11 @@ func TestQUICStatelessReset(t *testing.T) {
 			t.Parallel()
 			host := fmt.Sprintf("127.0.1.%d", 1+i) // where no other test takes the port meanwhile
 			gw := serveQUIC(t, "STRAIT_QUIC_ADDR="+host+":0", fleet, "STRAIT_NODE_ID=one")
-			p := joinQUIC(t, gw, quicSetup{quic: func(c *quicgo.Config) { c.MaxIdleTimeout = 2 * time.Second }})
+			p := joinQUIC(t, gw, quicSetup{quic: func(q *quicgo.Config) {
+				if !c.reset { // else he waits for it, however long the new gateway takes
+					q.MaxIdleTimeout = 5 * time.Second
+				}
+			}})
 			p.plays()
 			gw.signal(syscall.SIGKILL)
 			gw.wait()
