@@ -32,7 +32,7 @@ func bare(t testing.TB, gw *process) net.Conn {
 func TestHalfOpenConnections(t *testing.T) {
 	t.Parallel()
 	const room = 64
-	gw := serve(t, fmt.Sprintf("STRAIT_MAX_HANDSHAKES=%d", room))
+	gw := serve(t, fmt.Sprintf("STRAIT_MAX_HANDSHAKES=%d", room), "STRAIT_OPEN_TIMEOUT=1m") // they make room before they are late
 	other := accompany(t, gw)
 	patient := connect(t, gw) // done with TLS, but not open
 	n := scaled(3000)
