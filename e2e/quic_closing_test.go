@@ -146,7 +146,7 @@ func TestQUICConnectionClose(t *testing.T) {
 func TestQUICLoss(t *testing.T) {
 	t.Parallel()
 	game := listenLogic(t)
-	gw := serveQUIC(t, game.env("STRAIT_QUIC_IDLE_TIMEOUT=1s", "STRAIT_IDLE_TIMEOUT=20s")...)
+	gw := serveQUIC(t, game.env("STRAIT_QUIC_IDLE_TIMEOUT=3s", "STRAIT_IDLE_TIMEOUT=20s")...)
 	other := accompanyQUIC(t, gw)
 	p := joinQUIC(t, gw, quicSetup{})
 	session := game.sees(t, p).Session
@@ -170,7 +170,7 @@ func TestQUICLoss(t *testing.T) {
 func TestQUICDrain(t *testing.T) {
 	t.Parallel()
 	game := listenLogic(t)
-	gw := serveQUIC(t, game.env("STRAIT_DRAIN_TIMEOUT=3s")...)
+	gw := serveQUIC(t, game.env("STRAIT_DRAIN_TIMEOUT=6s")...)
 	players := make([]*quicPlayer, 4)
 	for i := range players {
 		players[i] = joinQUIC(t, gw, quicSetup{})
@@ -185,7 +185,7 @@ func TestQUICDrain(t *testing.T) {
 		g := new(straitv1.GoAway)
 		require.NoError(t, proto.Unmarshal(h.payload, g))
 		assert.EqualValues(t, cDraining, g.Code)
-		assert.EqualValues(t, 3000, g.DeadlineMs)
+		assert.EqualValues(t, 6000, g.DeadlineMs)
 		p.plays()
 		for channel := range byte(10) {
 			p.say(channel, []byte("the last"))
