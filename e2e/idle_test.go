@@ -12,7 +12,9 @@ import (
 	"strait/proto/straitv1"
 )
 
-const idleTimeout = 1200 * time.Millisecond
+// idleTimeout leaves two seconds to answer a PING in: a busy machine may well keep a
+// test from running for one.
+const idleTimeout = 3 * time.Second
 
 func serveIdle(t *testing.T, path string) *process {
 	return serve(t, path, "STRAIT_IDLE_TIMEOUT="+idleTimeout.String())
@@ -23,16 +25,15 @@ func serveIdle(t *testing.T, path string) *process {
 func TestIdle(t *testing.T) { onBothPaths(t, testIdle) }
 
 func testIdle(t *testing.T, path string) {
-	p := join(t, serveIdle(t, path))
-	began := time.Now()
+	gw := serveIdle(t, path)
+	began := time.Now() // no later than what the gateway counts from
+	p := join(t, gw)
 	f, err := p.read()
 	require.NoError(t, err)
 	require.EqualValues(t, tPing, f.typ)
 	assert.Len(t, f.payload, 8)
 	assert.Zero(t, f.channel)
-	asked := time.Since(began)
-	assert.Greater(t, asked, idleTimeout/4)
-	assert.Less(t, asked, idleTimeout)
+	assert.Greater(t, time.Since(began), idleTimeout/4) // and it comes before CLOSE
 	for f.typ == tPing {
 		f, err = p.read()
 		require.NoError(t, err)
