@@ -43,7 +43,7 @@ func TestQUICTraces(t *testing.T) {
 func TestQUICKeepAlive(t *testing.T) {
 	t.Parallel()
 	gw := serveQUIC(t, "STRAIT_QUIC_KEEPALIVE=1s", "STRAIT_IDLE_TIMEOUT=1m")
-	quiet := quicSetup{quic: func(c *quicgo.Config) { c.MaxIdleTimeout = 3 * time.Second }}
+	quiet := quicSetup{quic: func(c *quicgo.Config) { c.MaxIdleTimeout = 5 * time.Second }}
 	kept := joinQUIC(t, gw, quiet)
 	lost := joinQUIC(t, serveQUIC(t, "STRAIT_IDLE_TIMEOUT=1m"), quiet)
 	var idle *quicgo.IdleTimeoutError

@@ -107,7 +107,7 @@ func TestUDPOffers(t *testing.T) {
 // lifetime if the token was used within it; an unused token expires.
 func TestUDPTokenLifetime(t *testing.T) {
 	t.Parallel()
-	gw := serveUDP(t, "STRAIT_UDP_TOKEN_LIFETIME=1s")
+	gw := serveUDP(t, "STRAIT_UDP_TOKEN_LIFETIME=3s")
 	used, late := bound(t, gw), offered(t, gw)
 	expired := time.After(time.Duration(late.terms().LifetimeMs)*time.Millisecond + 300*time.Millisecond)
 	from := len(used.in.all())
