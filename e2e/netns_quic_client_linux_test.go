@@ -134,7 +134,7 @@ func TestNetnsAutoWhereUDPIsBlocked(t *testing.T) {
 	took := time.Since(began)
 	assert.Equal(t, client.TCP, c.Info().Transport)
 	assert.GreaterOrEqual(t, took, delay)
-	assert.Less(t, took, delay+time.Second)
+	assert.Less(t, took, patience/2) // when QUIC gives up by itself
 	echoes(t, c)
 	assert.Equal(t, 1, game.events.count(func(e event) bool { return e.GetOpened().GetTransport() == straitv1.Transport_TRANSPORT_TCP }))
 
