@@ -377,6 +377,13 @@ func (b *bystander) round(i uint64) error {
 	return nil
 }
 
+// played is how many rounds there were.
+func (b *bystander) played() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rounds
+}
+
 // undisturbed returns after two more rounds, of which the second began after the
 // call.
 func (b *bystander) undisturbed(t testing.TB) {
