@@ -86,13 +86,13 @@ func TestDrainUnderLoad(t *testing.T) { onBothPaths(t, testDrainUnderLoad) }
 
 func testDrainUnderLoad(t *testing.T, path string) {
 	game := listenLogic(t)
-	echoes := serve(t, path, "STRAIT_DRAIN_TIMEOUT=700ms")
-	linked := serve(t, path, "STRAIT_UPSTREAM="+game.url, "STRAIT_DRAIN_TIMEOUT=700ms")
+	echoes := serve(t, path, "STRAIT_DRAIN_TIMEOUT=3s")
+	linked := serve(t, path, "STRAIT_UPSTREAM="+game.url, "STRAIT_DRAIN_TIMEOUT=3s")
 	for _, c := range []struct {
 		name   string
 		gw     *process
 		polite bool
-	}{{"echo", echoes, true}, {"link", linked, false}, {"link, polite", serve(t, game.env(path, "STRAIT_DRAIN_TIMEOUT=700ms")...), true}} {
+	}{{"echo", echoes, true}, {"link", linked, false}, {"link, polite", serve(t, game.env(path, "STRAIT_DRAIN_TIMEOUT=3s")...), true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			players := make([]*player, 12)
@@ -118,7 +118,7 @@ func testDrainUnderLoad(t *testing.T, path string) {
 				got := seen[i]
 				if assert.NotNil(t, got.goAway, "GOAWAY") {
 					assert.EqualValues(t, cDraining, got.goAway.Code)
-					assert.EqualValues(t, 700, got.goAway.DeadlineMs)
+					assert.EqualValues(t, 3000, got.goAway.DeadlineMs)
 				}
 				assert.EqualValues(t, cDraining, got.code)
 				for k, r := range got.replies {
