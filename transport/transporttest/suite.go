@@ -166,7 +166,7 @@ func start(t *testing.T, new New, b Behaviour, change ...func(*Setup)) *world {
 	t.Cleanup(func() {
 		begun := time.Now()
 		assert.NoError(t, w.endpoint.Listener.Close())
-		assert.Less(t, time.Since(begun), w.setup.Linger+5*time.Second, "Close takes no longer than it lingers")
+		assert.Less(t, time.Since(begun), w.setup.Linger+patience, "Close takes no longer than it lingers")
 		select {
 		case err := <-w.served:
 			assert.ErrorIs(t, err, net.ErrClosed)
