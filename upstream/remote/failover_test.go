@@ -133,12 +133,14 @@ func TestHungBackendDisturbsNobodyElse(t *testing.T) {
 		require.Contains(t, told[0]+told[1], "the backend ")
 
 		// It takes connections, but that proves nothing any more.
-		a.hang(false)
 		a.mu.Lock()
 		a.silent = true
+		a.mu.Unlock()
+		a.hang(false)
+		synctest.Wait()
+		a.mu.Lock()
 		a.events = nil
 		a.mu.Unlock()
-		synctest.Wait()
 		for range 20 {
 			g.Open(upstream.Announcement{})
 		}

@@ -302,7 +302,10 @@ func (c *conn) say(b []byte) {
 
 func (c *conn) run() {
 	b := c.logic
-	if !b.late && !b.silent {
+	b.mu.Lock()
+	greets := !b.late && !b.silent
+	b.mu.Unlock()
+	if greets {
 		c.greet(false)
 	}
 	var r batch.GatewayReader
