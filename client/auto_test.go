@@ -21,7 +21,7 @@ import (
 
 func TestAutoTakesQUIC(t *testing.T) {
 	g := startBoth(t, clienttest.Config{})
-	c := dial(t, g, client.Options{})
+	c := dial(t, g, client.Options{FallbackDelay: patience})
 	assert.Equal(t, client.QUIC, c.Info().Transport)
 	assert.Zero(t, g.Accepted(), "TCP was dialled, too")
 }
