@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -194,32 +195,33 @@ func TestContextsThatHaveEndedEndCallsAtOnce(t *testing.T) {
 }
 
 func TestCloseSendsWhatIsQueuedThenNormal(t *testing.T) {
-	var got []byte
-	why := make(chan transport.Reason, 1)
-	g := startGateway(t, clienttest.Config{
-		Message: func(_ *clienttest.Session, _ transport.Delivery, _ uint8, b []byte) { got = append(got, b...) },
-		Closed:  func(_ *clienttest.Session, r transport.Reason) { why <- r },
+	synctest.Test(t, func(t *testing.T) {
+		var got []byte
+		why := make(chan transport.Reason, 1)
+		seen := watch()
+		_, c := simulated(t, clienttest.Config{
+			Message: func(_ *clienttest.Session, _ transport.Delivery, _ uint8, b []byte) { got = append(got, b...) },
+			Closed:  func(_ *clienttest.Session, r transport.Reason) { why <- r },
+		}, client.Options{OnState: seen.on})
+		payload := make([]byte, 200_000)
+		for i := range payload {
+			payload[i] = byte(i * 7)
+		}
+		for i := 0; i < len(payload); i += 50_000 {
+			require.NoError(t, c.Send(timeout(t), client.Reliable, 0, payload[i:i+50_000]))
+		}
+		started := time.Now()
+		require.NoError(t, c.Close())
+		assert.Less(t, time.Since(started), 900*time.Millisecond, "the gateway's CLOSE was not taken")
+		r := <-why
+		assert.Equal(t, transport.Normal, r.Code)
+		assert.True(t, r.Remote)
+		assert.False(t, r.Lost)
+		assert.Equal(t, payload, got)
+		seen.next(t, client.Opened)
+		assert.ErrorIs(t, seen.next(t, client.Closed).Err, transport.Normal)
+		assert.Empty(t, seen)
 	})
-	seen := watch()
-	c := dial(t, g, client.Options{OnState: seen.on})
-	payload := make([]byte, 200_000)
-	for i := range payload {
-		payload[i] = byte(i * 7)
-	}
-	for i := 0; i < len(payload); i += 50_000 {
-		require.NoError(t, c.Send(timeout(t), client.Reliable, 0, payload[i:i+50_000]))
-	}
-	started := time.Now()
-	require.NoError(t, c.Close())
-	assert.Less(t, time.Since(started), 900*time.Millisecond, "the gateway's CLOSE was not taken")
-	r := <-why
-	assert.Equal(t, transport.Normal, r.Code)
-	assert.True(t, r.Remote)
-	assert.False(t, r.Lost)
-	assert.Equal(t, payload, got)
-	seen.next(t, client.Opened)
-	assert.ErrorIs(t, seen.next(t, client.Closed).Err, transport.Normal)
-	assert.Empty(t, seen)
 }
 
 func TestEverythingFailsWithTheReasonAfterClose(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long something over real sockets may take before a test fails.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 func timeout(t testing.TB) context.Context {
 	t.Helper()

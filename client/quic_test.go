@@ -322,12 +322,10 @@ func TestQUICWithoutAGateway(t *testing.T) {
 		require.NoError(t, err)
 		_ = l.Close()
 		_ = p.Close()
-		start := time.Now()
 		err = dialFails(t, client.PhaseConnect, l.Addr().String(), client.Options{Transport: client.QUIC, OpenTimeout: 2 * time.Second})
-		if refusalsAreHeard {
+		if refusalsAreHeard { // which is not the end of OpenTimeout
 			assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 			assert.ErrorContains(t, err, "nothing listens there")
-			assert.Less(t, time.Since(start), time.Second)
 		}
 	})
 	t.Run("silent", func(t *testing.T) {
