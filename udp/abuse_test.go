@@ -32,12 +32,17 @@ func (s *site) received() (n uint64) {
 	return n
 }
 
-// drain reads all that conn is sent until nothing came for a moment.
-func drain(t *testing.T, conn *net.UDPConn) (all [][]byte) {
+// drain reads all that conn is sent until nothing came for a moment, which begins when
+// at least so many are there.
+func drain(t *testing.T, conn *net.UDPConn, least int) (all [][]byte) {
 	t.Helper()
 	buf := make([]byte, 4096)
 	for {
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+		wait := 10 * time.Millisecond
+		if len(all) < least {
+			wait = patience
+		}
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(wait)))
 		n, err := conn.Read(buf)
 		if err != nil {
 			return all
@@ -90,12 +95,15 @@ func TestFloods(t *testing.T) {
 			c.send(0, uint16(i), "x")
 			c.until(func() bool { return len(c.got) == i+1 }, "the session is not disturbed")
 		}
-		for _, pkt := range drain(t, other) {
-			ty, ok := sealed.TypeOf(pkt)
-			require.True(t, ok && ty == sealed.TypeReset, "the only answer is RESET")
-			resets++
+		var st Stats
+		for end := time.Now().Add(patience); (st.Resets == 0 || st.Resets != uint64(resets)) && time.Now().Before(end); {
+			for _, pkt := range drain(t, other, 0) {
+				ty, ok := sealed.TypeOf(pkt)
+				require.True(t, ok && ty == sealed.TypeReset, "the only answer is RESET")
+				resets++
+			}
+			st = s.sv.Stats() // an answer is counted before it is sent
 		}
-		st := s.sv.Stats()
 		assert.EqualValues(t, st.Resets, resets)
 		for _, d := range []sealed.Drop{sealed.DropType, sealed.DropSize, sealed.DropVersion, sealed.DropHello, sealed.DropToken, sealed.DropUnknown, sealed.DropAuth} {
 			assert.NotZero(t, st.Drops[d], "%v", d)
@@ -118,22 +126,25 @@ func TestReset(t *testing.T) {
 		s.forward(linger + time.Second)
 		s.eventually(func() bool { s.sv.table.mu.Lock(); defer s.sv.table.mu.Unlock(); return s.sv.table.live == 0 }, "it is forgotten")
 		other := s.stranger()
+		began := time.Now()
 		for range 50 {
 			_, err := other.Write(pkt)
 			require.NoError(t, err)
 		}
+		s.eventually(func() bool { st := s.sv.Stats(); return st.Resets+st.ResetsWithheld == 50 }, "all is answered or not")
+		allowed := 3 + int(8*time.Since(began).Seconds())
 		_, err := other.Write(pkt[:sealed.MinData-1])
 		require.NoError(t, err)
-		got := drain(t, other)
-		require.Len(t, got, 3, "no more than the rate allows")
+		got := drain(t, other, 3)
+		require.LessOrEqual(t, len(got), allowed, "no more than the rate allows")
 		for _, r := range got {
 			require.Len(t, r, sealed.ResetLen)
 			require.Equal(t, pkt[1:9], r[1:9])
 			require.Equal(t, o.ResetValue[:], r[9:])
 		}
 		st := s.sv.Stats()
-		require.EqualValues(t, 3, st.Resets)
-		require.EqualValues(t, 47, st.ResetsWithheld)
+		require.EqualValues(t, len(got), st.Resets)
+		require.EqualValues(t, 50-len(got), st.ResetsWithheld)
 
 		sibling := newSite(t, "127.0.0.1", func(c *Config) { c.FleetKey, c.NodeID = ring, "a" })
 		require.NotEqual(t, o.ResetValue, sibling.sv.resets.Value(o.CID), "another gateway of the same name, at another address")
@@ -179,7 +190,7 @@ func TestRetryUnderLoad(t *testing.T) {
 	_, _ = s.open(false, 0)
 	st := s.sv.Stats()
 	require.NotZero(t, st.Retries, "players prove their address")
-	for _, pkt := range drain(t, other) {
+	for _, pkt := range drain(t, other, 0) {
 		require.Len(t, pkt, sealed.RetryLen)
 	}
 	s.forward(loadHold + time.Second)
@@ -201,7 +212,7 @@ func TestHelloRate(t *testing.T) {
 		require.NoError(t, err)
 	}
 	s.eventually(func() bool { return s.sv.Stats().Hellos[sealed.DropRate] >= 15 }, "one network has its share")
-	require.Empty(t, drain(t, other))
+	require.Empty(t, drain(t, other, 0))
 	s.forward(time.Minute)
 	for range 10 {
 		_, _ = s.open(false, 0)
@@ -220,9 +231,9 @@ func TestAmplification(t *testing.T) {
 		s.eventually(func() bool { return s.sv.Stats().Hellos[sealed.DropNone] == 1 }, "the HELLO is answered")
 		p.send(0, string(make([]byte, 1000)))
 		got := 0
-		for range 20 {
+		for i := range 20 {
 			s.forward(250 * time.Millisecond)
-			for _, pkt := range drain(t, other) {
+			for _, pkt := range drain(t, other, max(0, 1-i)) { // at first the answer
 				got += len(pkt)
 			}
 		}

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long something that must happen may take.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // site is a service on loopback, and those who use it.
 type site struct {
