@@ -18,7 +18,7 @@ func TestConformance(t *testing.T) {
 		// from sending, most of all a flood, is to be over before that.
 		c.IdleTimeout, client.KeepAlivePeriod = 3*time.Second, time.Second
 		if strings.Contains(t.Name(), "/flood/") {
-			c.IdleTimeout = 5 * time.Second
+			c.IdleTimeout = 10 * time.Second
 		}
 		return endpoint(t, c, client)
 	})

@@ -74,7 +74,7 @@ func listen(t *testing.T, host string, s transporttest.Setup, noBatch bool) *gat
 	// from sending, most of all many connections, is to be over before that.
 	silence := 3 * time.Second
 	if strings.Contains(t.Name(), "headers_whose_bodies") {
-		silence = 5 * time.Second
+		silence = 10 * time.Second
 	}
 	g.Listener, err = quic.Listen(t.Context(), "", quic.Config{
 		Conn: lanes.Shared(), TLS: &tls.Config{Certificates: []tls.Certificate{certificate()}},
