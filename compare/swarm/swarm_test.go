@@ -29,6 +29,9 @@ func gateway(t *testing.T, c clienttest.Config) *clienttest.Gateway {
 	return g
 }
 
+// patience is how long what must happen may take.
+const patience = 20 * time.Second
+
 // small is a run of well below a second.
 func small(g *clienttest.Gateway) swarm.Config {
 	return swarm.Config{
@@ -41,7 +44,7 @@ func small(g *clienttest.Gateway) swarm.Config {
 
 func run(t *testing.T, c swarm.Config) *swarm.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	r, err := swarm.Run(ctx, c)
 	require.NoError(t, err)
@@ -57,7 +60,8 @@ func TestEveryMessageIsEchoedAndMeasured(t *testing.T) {
 			g := gateway(t, clienttest.Config{Listener: l, PacketConn: p, UDP: true})
 			c := small(g)
 			c.Options.Transport = by
-			c.Inputs.Rate = 10 // slow enough that no newer input overtakes one
+			c.Inputs.Rate = 1 / c.Duration.Seconds() // one each, which no newer one overtakes
+			c.Wait = patience
 			var phases []swarm.Phase
 			var last swarm.Progress
 			c.Progress = func(p swarm.Progress) {
@@ -73,7 +77,7 @@ func TestEveryMessageIsEchoedAndMeasured(t *testing.T) {
 			assert.Empty(t, r.Failures)
 			assert.False(t, r.EndedEarly)
 			require.Len(t, r.Flows, 2)
-			for i, want := range []int{30, 60} {
+			for i, want := range []int{10, 60} {
 				f := r.Flows[i]
 				assert.EqualValues(t, want, f.Sent, f.Name)
 				assert.EqualValues(t, want, f.Received, f.Name)
@@ -83,14 +87,14 @@ func TestEveryMessageIsEchoedAndMeasured(t *testing.T) {
 				assert.Positive(t, f.Latency.P50)
 				assert.LessOrEqual(t, f.Latency.P50, f.Latency.P99)
 			}
-			assert.EqualValues(t, 90, r.Lag.Count)
+			assert.EqualValues(t, 70, r.Lag.Count)
 			assert.Zero(t, r.Unsent)
 			assert.Zero(t, r.Snapshots.Received)
-			assert.InDelta(t, 0.3, r.Throughput.Seconds, 0.2)
+			assert.GreaterOrEqual(t, r.Throughput.Seconds, 0.3)
 			assert.Positive(t, r.Throughput.DownBytes)
 			assert.Empty(t, swarm.Limits{MaxP99: time.Minute, MaxLoss: new(float64)}.Missed(r))
 			assert.Equal(t, swarm.Done, last.Phase)
-			assert.EqualValues(t, 90, last.Received)
+			assert.EqualValues(t, 70, last.Received)
 			assert.Contains(t, phases, swarm.Loading)
 		})
 	}
@@ -115,7 +119,7 @@ func TestWhatGameLogicLosesRepeatsAndAddsIsCounted(t *testing.T) {
 	}})
 	c := small(g)
 	c.Inputs.Rate = 0
-	c.Wait = 100 * time.Millisecond
+	c.Wait = 3 * time.Second // for those that are not lost
 	r := run(t, c)
 	require.Len(t, r.Flows, 1)
 	chat := r.Flows[0]
@@ -135,7 +139,7 @@ func TestGameLogicThatDoesNotEcho(t *testing.T) {
 		s.Send(transport.Reliable, 0, []byte("so what"))
 	}})
 	c := small(g)
-	c.Wait = time.Millisecond
+	c.Wait = time.Second
 	r := run(t, c)
 	assert.Equal(t, r.Flows[0].Sent, r.Flows[0].Lost)
 	assert.Zero(t, r.Flows[0].Latency)
@@ -151,7 +155,7 @@ func TestAStallIsNotOmitted(t *testing.T) {
 		s.Send(d, channel, payload)
 	}})
 	c := small(g)
-	c.Clients, c.Inputs.Rate, c.Chat.Rate, c.Duration = 1, 0, 200, 400*time.Millisecond
+	c.Clients, c.Inputs.Rate, c.Chat.Rate, c.Duration, c.Wait = 1, 0, 200, 400*time.Millisecond, patience
 	r := run(t, c)
 	chat := r.Flows[0]
 	assert.EqualValues(t, 80, chat.Sent)
@@ -235,6 +239,7 @@ func TestARunGoesOnWithTheClientsThatAreLeft(t *testing.T) {
 		kicked.Do(func() { s.Close(transport.Because(transport.Kicked, "you are out")) })
 	}})
 	c := small(g)
+	c.Wait = patience
 	r := run(t, c)
 	assert.False(t, r.EndedEarly)
 	require.Len(t, r.Failures, 1)
@@ -251,7 +256,7 @@ func TestClientsComeBackWhenTheRunKeepsGoing(t *testing.T) {
 	}})
 	c := small(g)
 	c.KeepGoing = true
-	c.Duration = 800 * time.Millisecond
+	c.Duration = 3 * time.Second
 	c.Wait = 50 * time.Millisecond
 	c.Options.Reconnect = client.Reconnect{Min: 5 * time.Millisecond, Max: 20 * time.Millisecond}
 	var least, live atomic.Int64
@@ -268,7 +273,7 @@ func TestClientsComeBackWhenTheRunKeepsGoing(t *testing.T) {
 	assert.Equal(t, 1, r.Failures[0].Count)
 	assert.EqualValues(t, 1, r.Client.Reopened)
 	assert.EqualValues(t, 10, live.Load(), "all live again")
-	assert.EqualValues(t, 160, r.Flows[1].Sent, "also while there was no session")
+	assert.EqualValues(t, 600, r.Flows[1].Sent, "also while there was no session")
 	assert.Empty(t, swarm.Limits{Failures: true}.Missed(r))
 }
 
@@ -276,7 +281,7 @@ func TestARunThatKeepsGoingOutlivesTheGateway(t *testing.T) {
 	g := gateway(t, clienttest.Config{})
 	c := small(g)
 	c.KeepGoing = true
-	c.Duration = 600 * time.Millisecond
+	c.Duration = 3 * time.Second
 	c.Wait = 50 * time.Millisecond
 	started := loaded(&c)
 	go func() {
@@ -287,7 +292,7 @@ func TestARunThatKeepsGoingOutlivesTheGateway(t *testing.T) {
 	r := run(t, c)
 	assert.GreaterOrEqual(t, time.Since(began), c.Duration)
 	assert.False(t, r.EndedEarly)
-	assert.EqualValues(t, 10*12, r.Flows[1].Sent)
+	assert.EqualValues(t, 10*60, r.Flows[1].Sent)
 	assert.Positive(t, r.Flows[1].Lost)
 	ended := 0
 	for _, f := range r.Failures {
@@ -353,7 +358,7 @@ func TestIdleSessionsAreHeld(t *testing.T) {
 	r := run(t, c)
 	assert.Empty(t, r.Flows)
 	assert.Equal(t, 10, r.Opening.Opened)
-	assert.InDelta(t, 0.05, r.Throughput.Seconds, 0.5)
+	assert.GreaterOrEqual(t, r.Throughput.Seconds, 0.05)
 }
 
 // A gateway that takes nothing any more does not keep the run from its end.
