@@ -41,10 +41,10 @@ func TestEachCarriesTheGame(t *testing.T) {
 			require.NoError(t, err)
 			var e contender.Endpoint
 			require.NoError(t, json.Unmarshal(told, &e))
-			until := clock.Now() + int64(1200*time.Millisecond)
+			until := clock.Now() + int64(3*time.Second)
 			var running sync.WaitGroup
 			running.Go(func() { logic.Run(t.Context(), until) })
-			log := game.Player{Clock: clock, Dial: c.Dial(e), Drain: 400 * time.Millisecond}.Play(t.Context(), until)
+			log := game.Player{Clock: clock, Dial: c.Dial(e), Drain: 3 * time.Second}.Play(t.Context(), until)
 			running.Wait()
 			require.NoError(t, s.Close())
 			require.Empty(t, log.Failure)
