@@ -61,7 +61,7 @@ func newWindow(now int64, s Stretch) *window {
 }
 
 // turn begins and ends the measuring when it is time. A time in which nothing came
-// back says nothing: it goes on until something has, but no longer than lag.
+// back says nothing: it goes on until something has, but no longer than patience.
 func (w *window) turn(now int64) (err error) {
 	switch {
 	case !w.running && !w.ended && now >= w.begin:
@@ -69,7 +69,7 @@ func (w *window) turn(now int64) (err error) {
 		if w.meter != nil {
 			err = w.meter.Begin()
 		}
-	case w.running && now >= w.end && w.out.empty() && now < w.end+int64(lag):
+	case w.running && now >= w.end && w.out.empty() && now < w.end+int64(patience):
 		w.again = now + int64(time.Millisecond)
 	case w.running && now >= w.end:
 		w.running, w.ended = false, true
@@ -147,7 +147,7 @@ func (m *Measured) complete() error {
 	case m.Unanswered > 0:
 		return fmt.Errorf("%w: %d of them, %v after the end", ErrStuck, m.Unanswered, patience)
 	case m.empty():
-		return fmt.Errorf("%w: none came back in the measured time, nor in %v more", ErrStuck, lag)
+		return fmt.Errorf("%w: none came back in the measured time, nor in %v more", ErrStuck, patience)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func TestUnansweredIsAnError(t *testing.T) {
 	require.ErrorIs(t, m.complete(), ErrStuck)
 }
 
-// A time in which nothing came back goes on until something has, or for lag.
+// A time in which nothing came back goes on until something has, or for patience.
 func TestWindowWaitsForAFigure(t *testing.T) {
 	const ms = int64(time.Millisecond)
 	w := newWindow(0, Stretch{Measure: 100 * time.Millisecond})
@@ -104,7 +104,7 @@ func TestWindowWaitsForAFigure(t *testing.T) {
 
 	w = newWindow(0, Stretch{Measure: 100 * time.Millisecond})
 	turn(0)
-	turn(100*ms + int64(lag))
+	turn(100*ms + int64(patience))
 	require.True(t, w.ended)
 	require.ErrorIs(t, w.out.complete(), ErrStuck)
 }

@@ -123,7 +123,7 @@ func (q *QUIC) measure(ctx context.Context, l *quicLoad, s Stretch, due duty) (*
 	runtime.GC()
 	w := newWindow(q.now(), s)
 	l.window = w
-	defer q.begin(ctx, l, s.Warmup+s.Measure+lag+patience)()
+	defer q.begin(ctx, l, s.Warmup+s.Measure+2*patience)()
 	if err := q.until(ctx, l, due); err != nil {
 		return nil, q.cause(ctx, err)
 	}
