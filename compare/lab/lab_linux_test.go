@@ -97,7 +97,7 @@ func TestUDPBlocked(t *testing.T) {
 			return err
 		}))
 		require.NoError(t, l.Do(lab.Client, func() error {
-			conn, err := net.DialTimeout("tcp", listener.Addr().String(), 5*time.Second)
+			conn, err := net.DialTimeout("tcp", listener.Addr().String(), patience)
 			if err == nil {
 				err = conn.Close()
 			}
@@ -124,7 +124,7 @@ func TestTheClientsAddressChanges(t *testing.T) {
 	from := func(send *net.UDPConn) netip.Addr {
 		_, err := send.Write([]byte("x"))
 		require.NoError(t, err)
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 		_, addr, err := conn.ReadFromUDPAddrPort(make([]byte, 10))
 		require.NoError(t, err)
 		return addr.Addr().Unmap()
@@ -271,7 +271,7 @@ func TestLoopback(t *testing.T) {
 	conn, port := listen(t, l, lab.Gateway, gateway.V4)
 	_, err := dial(t, l, lab.Client, port).Write([]byte("x"))
 	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
 	_, err = conn.Read(make([]byte, 10))
 	require.NoError(t, err)
 

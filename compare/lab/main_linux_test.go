@@ -170,7 +170,7 @@ func startChild(t *testing.T, l *lab.Lab, side lab.Side, cmd *exec.Cmd) (*lab.Pr
 
 func awaitReady(t *testing.T, out *os.File) []string {
 	t.Helper()
-	require.NoError(t, out.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, out.SetReadDeadline(time.Now().Add(patience)))
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	words := strings.Fields(line)
@@ -223,8 +223,11 @@ func alive(pid string) bool {
 	return err == nil
 }
 
+// patience is how long what must happen may take.
+const patience = 20 * time.Second
+
 // eventually is for what the kernel does on its own account after a process's end.
 func eventually(t *testing.T, f func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, f, 5*time.Second, 10*time.Millisecond, what)
+	require.Eventually(t, f, patience, 10*time.Millisecond, what)
 }

@@ -91,7 +91,7 @@ func TestWireBoundsWhatIsUnderWay(t *testing.T) {
 	_, err := unix.Write(gateway, p)
 	require.NoError(t, err)
 	r := w.run.Load()
-	require.Eventually(t, func() bool { return r.overflow.Load() >= 10 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.overflow.Load() >= 10 }, 20*time.Second, time.Millisecond)
 	require.LessOrEqual(t, r.overflow.Load(), uint64(11))
 }
 
