@@ -295,13 +295,18 @@ func TestASendThatWaitsForRoomEndsWithItsContextOrTheClient(t *testing.T) {
 		}
 		return err
 	}
-	require.ErrorIs(t, fill(300*time.Millisecond), context.DeadlineExceeded)
 	// An unreliable one does not wait, and takes the place of the one before.
-	before := c.Info().Counters.SendDropped
-	for range 3 {
+	dropped := uint64(0)
+	for attempt := 0; attempt < 5 && dropped != 2; attempt++ { // on a busy machine the kernel may take more later
+		require.ErrorIs(t, fill(300*time.Millisecond), context.DeadlineExceeded)
 		require.NoError(t, c.Send(timeout(t), client.Unreliable, 0, make([]byte, 1000)))
+		before := c.Info().Counters.SendDropped
+		for range 2 {
+			require.NoError(t, c.Send(timeout(t), client.Unreliable, 0, make([]byte, 1000)))
+		}
+		dropped = c.Info().Counters.SendDropped - before
 	}
-	assert.EqualValues(t, 2, c.Info().Counters.SendDropped-before)
+	assert.EqualValues(t, 2, dropped)
 	waiting := make(chan error)
 	go func() { waiting <- fill(patience) }()
 	go func() { waiting <- fill(patience) }()
