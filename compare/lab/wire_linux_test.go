@@ -43,7 +43,7 @@ func ipv4(length int) []byte {
 func receive(t *testing.T, fd int) []byte {
 	t.Helper()
 	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	n, err := unix.Poll(ready, 5000)
+	n, err := unix.Poll(ready, 20000)
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "nothing came")
 	b := make([]byte, 2000)
@@ -101,7 +101,7 @@ func TestWireAllocatesNothing(t *testing.T) {
 	ready := []unix.PollFd{{Fd: int32(gateway), Events: unix.POLLIN}}
 	pass := func() {
 		_, _ = unix.Write(client, out)
-		_, _ = unix.Poll(ready, 5000)
+		_, _ = unix.Poll(ready, 20000)
 		_, _ = unix.Read(gateway, in)
 	}
 	for range 200 {
