@@ -79,6 +79,7 @@ func (p Player) Play(ctx context.Context, until int64) measure.PlayerLog {
 	}
 	g.log.Opened = p.Clock.Now()
 	g.begun = g.log.Opened
+	g.take(first) // before the first message is due
 	var senders sync.WaitGroup
 	for i, f := range g.flows {
 		if f.Up {
@@ -94,6 +95,7 @@ func (p Player) Play(ctx context.Context, until int64) measure.PlayerLog {
 		g.mu.Lock()
 		g.log.Reconnects++
 		g.mu.Unlock()
+		g.take(c)
 		g.session(ctx, c)
 	}
 	cancel()
@@ -131,15 +133,19 @@ func (g *play) dial(ctx context.Context) Conn {
 	}
 }
 
-// session plays on one connection until it or the run ends, then begins to close it.
-func (g *play) session(ctx context.Context, c Conn) {
+// take makes c the connection that messages are sent on.
+func (g *play) take(c Conn) {
 	g.mu.Lock()
 	g.last = g.Clock.Now()
 	g.conn = c
 	close(g.next)
 	g.next = make(chan struct{})
 	g.mu.Unlock()
+}
 
+// session plays on one connection, which was taken, until it or the run ends, then
+// begins to close it.
+func (g *play) session(ctx context.Context, c Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	if g.Silence > 0 {
