@@ -8,8 +8,7 @@ import (
 	"strait/transport"
 )
 
-// budgetPause is how long the memory of closed sessions is given to come back
-// before more are closed.
+// budgetPause is how long it takes until the use of memory is looked at again.
 const budgetPause = 100 * time.Millisecond
 
 // budget keeps the bytes in buffers below the limit of the whole process: over
@@ -48,7 +47,8 @@ func (b *budget) run(stop <-chan struct{}) {
 }
 
 // relieve closes the fattest sessions until what they hold would bring the use
-// down to nine tenths of the limit.
+// down to nine tenths of the limit. What was closed before and takes its time to end,
+// which Linger bounds, gives back what it holds, too: nobody else goes in its place.
 func (b *budget) relieve() (closed int) {
 	type weight struct {
 		s     *session
@@ -65,7 +65,9 @@ func (b *budget) relieve() (closed int) {
 		if o := s.offered.Load(); o != nil {
 			n += o.lane.Path().Buffered
 		}
-		if n > 0 && s.end.Load() == nil {
+		if s.end.Load() != nil {
+			excess -= int64(n)
+		} else if n > 0 {
 			ws = append(ws, weight{s, n})
 		}
 	})

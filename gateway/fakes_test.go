@@ -37,6 +37,7 @@ type fakeConn struct {
 	bodies   []string
 	closed   *transport.Reason
 	stuck    bool
+	lingers  chan struct{} // the end waits for it to be closed; nil: for nothing
 	pings    int
 	resumed  chan struct{}
 	changed  chan struct{}
@@ -88,6 +89,10 @@ func (c *fakeConn) Path() transport.Path {
 	defer c.mu.Unlock()
 	return c.path
 }
+
+// holds makes the connection hold n bytes.
+func (c *fakeConn) holds(n int) { c.mu.Lock(); c.path.Buffered = n; c.mu.Unlock() }
+
 func (c *fakeConn) Ping()                     { c.mu.Lock(); c.pings++; c.mu.Unlock(); c.poke() }
 func (c *fakeConn) Datagrams() transport.Lane { return c.datagrams }
 
@@ -124,6 +129,9 @@ func (c *fakeConn) Close(r transport.Reason) {
 	c.mu.Unlock()
 	if first {
 		go func() {
+			if c.lingers != nil {
+				<-c.lingers
+			}
 			if r.Code != transport.TooSlow {
 				c.Wake()
 			}

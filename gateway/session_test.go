@@ -375,6 +375,24 @@ func TestOverTheBudgetTheFattestGoes(t *testing.T) {
 	require.Eventually(t, func() bool { return g.Pool().Used() < 1<<20 }, 10*time.Second, time.Millisecond)
 }
 
+// A session that was closed, and takes its time to end, is not made up for by another.
+func TestOverTheBudgetWhoEndsCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := start(t, gateway.Config{BufferBudgetBytes: 1 << 20}, newLogic())
+		fat, thin := player(t, g), player(t, g)
+		fat.lingers = make(chan struct{})
+		fat.holds(1 << 20)
+		thin.holds(128 << 10)
+		for range 10 {
+			defer g.Pool().Get(128 << 10).Release()
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, transport.Overloaded, fat.reason().Code)
+		require.Nil(t, thin.reason())
+		close(fat.lingers)
+	})
+}
+
 // Whatever is held, a refused message finds the session too full to resume at
 // once, or deliver would ask itself again for ever.
 func TestTheLargestMessageIsTakenOrWaits(t *testing.T) {
