@@ -60,6 +60,7 @@ func TestUDPRotation(t *testing.T) {
 			}
 		}
 	}
+	<-time.After(moveEvery) // here, because what follows has the 3 s of the old epoch
 	play(200)
 	l.rotates()
 	from := len(l.in.all())
@@ -68,11 +69,10 @@ func TestUDPRotation(t *testing.T) {
 	assert.Zero(t, after.number, "packet numbers restart")
 	l.sock.send(l.sealOld(msg(2, 0, []byte("of the old epoch, in time"))))
 	assert.Equal(t, l.sock, l.hears([]byte("of the old epoch, in time")).on)
-	<-time.After(moveEvery)
 	elsewhere := l.another()
 	elsewhere.send(l.sealOld(append(msg(2, 1, []byte("of the old epoch, elsewhere")), make([]byte, 500)...)))
 	assert.Same(t, l.sock, l.hears([]byte("of the old epoch, elsewhere")).on, "a packet of the old epoch moves the lane")
-	<-time.After(2400 * time.Millisecond)
+	<-time.After(3500 * time.Millisecond)
 	l.sock.send(l.sealOld(msg(2, 2, []byte("of the old epoch, too late"))))
 	play(200)
 	for _, w := range want {
