@@ -141,7 +141,7 @@ func TestDialFailsWhole(t *testing.T) {
 		echo(c)
 	})
 	s.Hello = true // which an echo never answers with SERVER_HELLO, but with CLIENT_HELLO
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Second, errors.New("it hung"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Second, errors.New("it hung"))
 	defer cancel()
 	_, err := load.Dial(ctx, s, 50)
 	require.ErrorContains(t, err, "opening a session")
