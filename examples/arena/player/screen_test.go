@@ -83,7 +83,7 @@ func TestAFrameSaysWhatIsWrong(t *testing.T) {
 func TestPlayingByHand(t *testing.T) {
 	t.Parallel()
 	a := startArena(t, false)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience) // of all waits together
 	defer cancel()
 	c, err := client.Dial(ctx, a.Addr(), client.Options{Pin: a.Pin()})
 	require.NoError(t, err)
