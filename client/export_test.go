@@ -5,6 +5,13 @@ import "time"
 // LiveBuffers is how many pooled buffers are out, over all clients.
 func LiveBuffers() int64 { return buffers.Live() }
 
+// Forget forgets what worked: a test may get a port that another one has had.
+func Forget() {
+	worked.mu.Lock()
+	defer worked.mu.Unlock()
+	worked.all = nil
+}
+
 // Backoff is the wait before the n-th attempt with the defaults filled in.
 func (r Reconnect) Backoff(n int, after time.Duration) time.Duration {
 	return r.withDefaults().backoff(n, after)

@@ -27,6 +27,7 @@ func timeout(t testing.TB) context.Context {
 
 func startGateway(t testing.TB, c clienttest.Config) *clienttest.Gateway {
 	t.Helper()
+	client.Forget()
 	g, err := clienttest.New(c)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = g.Close() })
