@@ -123,7 +123,7 @@ func echoes(t testing.TB, c *client.Client) {
 
 // Where UDP vanishes on its way, Auto is there with TCP after its delay, and knows it
 // the next time; when UDP passes again, QUIC opens.
-func TestNetnsAutoWhereUDPIsBlocked(t *testing.T) {
+func TestOutsideNetnsAutoWhereUDPIsBlocked(t *testing.T) {
 	t.Parallel()
 	x := newCrossroads(t)
 	gw, game := serveQUICOn(t, x.server, beyond)
@@ -160,7 +160,7 @@ func TestNetnsAutoWhereUDPIsBlocked(t *testing.T) {
 }
 
 // Where UDP is refused, by the network or by the gateway's host, Auto does not wait.
-func TestNetnsAutoWhereUDPIsRefused(t *testing.T) {
+func TestOutsideNetnsAutoWhereUDPIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, kind := range map[string]int{"unreachable": unix.RTN_UNREACHABLE, "prohibited": unix.RTN_PROHIBIT, "no listener": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestNetnsAutoWhereUDPIsRefused(t *testing.T) {
 
 // Where UDP stops passing in the middle of a session, that is lost, and the next one
 // is on TCP.
-func TestNetnsAutoWhereUDPStops(t *testing.T) {
+func TestOutsideNetnsAutoWhereUDPStops(t *testing.T) {
 	t.Parallel()
 	x := newCrossroads(t)
 	gw, game := serveQUICOn(t, x.server, beyond, "STRAIT_IDLE_TIMEOUT=2s")
@@ -203,7 +203,7 @@ func TestNetnsAutoWhereUDPStops(t *testing.T) {
 
 // The machine changes its address, and an SDK on QUIC that does nothing about it keeps
 // its session; Rebind does it on demand.
-func TestNetnsQUICClientRoams(t *testing.T) {
+func TestOutsideNetnsQUICClientRoams(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server := w.plug("10.77.0.1/24", "fd77::1/64")

@@ -41,7 +41,7 @@ func (h *host) remove(address string) {
 
 // A client goes to another network, whose address it has proven first; then the old one
 // is gone. Session, streams and datagrams go on, and game logic hears of the address.
-func TestNetnsQUICMigration(t *testing.T) {
+func TestOutsideNetnsQUICMigration(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server := w.plug("10.77.0.1/24", "fd77::1/64")
@@ -96,7 +96,7 @@ func TestNetnsQUICMigration(t *testing.T) {
 
 // A NAT that forgets its client gives him another port, then another address. He does
 // not notice, and his session follows; game logic hears of it.
-func TestNetnsQUICRebinding(t *testing.T) {
+func TestOutsideNetnsQUICRebinding(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server := w.plug("10.77.0.1/24", "fd77::1/64")

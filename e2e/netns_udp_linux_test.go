@@ -25,7 +25,7 @@ func serveOn(t testing.TB, h *host, address string, env ...string) (gw *process,
 }
 
 // A client with two addresses: the second one is challenged before it is used.
-func TestNetnsRoaming(t *testing.T) {
+func TestOutsideNetnsRoaming(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server := w.plug("10.77.0.1/24", "fd77::1/64")
@@ -46,7 +46,7 @@ func TestNetnsRoaming(t *testing.T) {
 // Another host that has fresh packets of the client, and one that sends them in the
 // name of a third: the lane stays where it is, and nobody gets more than was sent in
 // his name.
-func TestNetnsTakeover(t *testing.T) {
+func TestOutsideNetnsTakeover(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server, client := w.plug("10.77.0.1/24"), w.plug("10.77.0.2/24")
@@ -119,7 +119,7 @@ func TestNetnsTakeover(t *testing.T) {
 
 // A NAT that forgets its client gives him another port, then another address. He
 // does not notice, and his lane follows.
-func TestNetnsRebinding(t *testing.T) {
+func TestOutsideNetnsRebinding(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server, client := w.plug("10.77.0.1/24"), w.plug("10.77.0.2/24")
@@ -161,7 +161,7 @@ func TestNetnsRebinding(t *testing.T) {
 
 // IP fragmentation is off, and a path that carries less than 1200 bytes loses the
 // long packets alone.
-func TestNetnsFragmentationIsOff(t *testing.T) {
+func TestOutsideNetnsFragmentationIsOff(t *testing.T) {
 	t.Parallel()
 	w := newWire(t)
 	server, client := w.plug("10.77.0.1/24"), w.plug("10.77.0.2/24")

@@ -14,7 +14,7 @@ import (
 // control stream, on a channel stream and as a DATAGRAM, and gets all echoed; also
 // where it has to prove its address first. One whose datagrams are small gets what is
 // longer on the control stream.
-func TestStrangerOnQUIC(t *testing.T) {
+func TestOutsideStrangerOnQUIC(t *testing.T) {
 	onlyThorough(t, "it is compiled against ngtcp2")
 	client := filepath.Join(t.TempDir(), "client")
 	out, err := exec.Command("gcc", "-Wall", "-Wextra", "-Werror", "-O1", "-o", client, "stranger/client.c",

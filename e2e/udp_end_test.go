@@ -67,7 +67,7 @@ func TestUDPResetByAnotherGateway(t *testing.T) {
 
 // A lane that is silent for as long as ACCEPT said is unbound, and messages take
 // the connection again.
-func TestUDPSilence(t *testing.T) {
+func TestOutsideUDPSilence(t *testing.T) {
 	t.Parallel()
 	onlyThorough(t, "it waits for a silence that the gateway chooses")
 	game := listenLogic(t)

@@ -144,7 +144,7 @@ func TestUDPPacketNumberLimits(t *testing.T) {
 
 // An offer that is stuck in a connection that stalls takes its time to arrive:
 // until the client has begun the new epoch the old one counts.
-func TestUDPRotationThatTakesItsTime(t *testing.T) {
+func TestOutsideUDPRotationThatTakesItsTime(t *testing.T) {
 	t.Parallel()
 	onlyThorough(t, "it takes 20 s")
 	gw := serveUDP(t)
@@ -164,7 +164,7 @@ func TestUDPRotationThatTakesItsTime(t *testing.T) {
 
 // A client that goes on with an epoch for more than 2^22 packets loses his lane, and
 // nothing else.
-func TestUDPExhaustedEpoch(t *testing.T) {
+func TestOutsideUDPExhaustedEpoch(t *testing.T) {
 	t.Parallel()
 	onlyThorough(t, "it sends 4 million packets")
 	game := listenLogic(t)
@@ -193,7 +193,7 @@ func TestUDPExhaustedEpoch(t *testing.T) {
 
 // A lane that is unbound, for whatever reason, gets a fresh offer, at most one every
 // 60 s, and can be bound with it.
-func TestUDPFreshOffer(t *testing.T) {
+func TestOutsideUDPFreshOffer(t *testing.T) {
 	t.Parallel()
 	onlyThorough(t, "it takes more than a minute")
 	game := listenLogic(t)
@@ -229,7 +229,7 @@ func TestUDPFreshOffer(t *testing.T) {
 }
 
 // Who found no room for a lane when he came is offered one a minute later.
-func TestUDPFirstOfferWhenThereIsRoom(t *testing.T) {
+func TestOutsideUDPFirstOfferWhenThereIsRoom(t *testing.T) {
 	t.Parallel()
 	onlyThorough(t, "it takes more than a minute")
 	gw := serveUDP(t, "STRAIT_MAX_SESSIONS=1", "STRAIT_IDLE_TIMEOUT=5m")

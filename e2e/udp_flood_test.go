@@ -85,14 +85,20 @@ func (g *gamer) undisturbed(t testing.TB) {
 	}
 }
 
-// Random datagrams, and such that look almost like a packet: a million where there
-// is time for it. A session goes on, nobody gets more than he gives.
 func TestUDPRandomDatagrams(t *testing.T) {
 	t.Parallel()
-	n := scaled(100_000)
-	if thorough {
-		n = 1_000_000
-	}
+	testUDPRandomDatagrams(t, scaled(100_000))
+}
+
+func TestOutsideUDPMillionRandomDatagrams(t *testing.T) {
+	t.Parallel()
+	onlyThorough(t, "it takes a minute")
+	testUDPRandomDatagrams(t, 1_000_000)
+}
+
+// Random datagrams, and such that look almost like a packet: a session goes on, nobody
+// gets more than he gives.
+func testUDPRandomDatagrams(t *testing.T, n int) {
 	gw := serveUDP(t)
 	other := accompany(t, gw)
 	l, target := games(t, bound(t, gw)), offered(t, gw)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"net"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -19,9 +20,13 @@ func lacks(t testing.TB, what string) {
 	t.Skip(what)
 }
 
-// onlyThorough skips a test unless STRAIT_TEST_OUTSIDE is 1.
+// onlyThorough skips a test unless STRAIT_TEST_OUTSIDE is 1. Its name begins with
+// TestOutside: by that `make outside-net` finds it.
 func onlyThorough(t testing.TB, why string) {
 	t.Helper()
+	if !strings.HasPrefix(t.Name(), "TestOutside") {
+		t.Fatalf("%s is not found by make outside-net: its name begins with TestOutside", t.Name())
+	}
 	if !thorough {
 		t.Skip("only with STRAIT_TEST_OUTSIDE=1: " + why)
 	}
