@@ -28,7 +28,7 @@ func TestConfigShowPrintsATable(t *testing.T) {
 		require.GreaterOrEqual(t, len(words), 3, line)
 		rows[words[0]] = words[1:]
 	}
-	assert.Len(t, rows, 52+1, "every variable and the head")
+	assert.Len(t, rows, 53+1, "every variable and the head")
 	assert.Equal(t, []string{"VALUE", "SOURCE", "NOTE"}, rows["VARIABLE"])
 	assert.Equal(t, []string{":7777", "default"}, rows["STRAIT_TCP_ADDR"])
 	assert.Equal(t, []string{"10", "environment"}, rows["STRAIT_MAX_SESSIONS"])
@@ -41,7 +41,7 @@ func TestConfigShowPrintsJSON(t *testing.T) {
 	require.NoError(t, configShowCmd{JSON: true}.Run(&out, small))
 	var values []configs.Value
 	require.NoError(t, json.Unmarshal(out.Bytes(), &values))
-	require.Len(t, values, 52)
+	require.Len(t, values, 53)
 	assert.Equal(t, "STRAIT_TCP_ADDR", values[0].Name)
 	assert.Equal(t, ":7777", values[0].Value)
 	assert.Equal(t, configs.FromDefault, values[0].Source)

@@ -12,7 +12,7 @@ import (
 )
 
 // openSoon is an OpenTimeout that a handshake meets on a busy machine, too.
-const openSoon = 2 * time.Second
+const openSoon = time.Second
 
 var openingTests = []test{
 	{"opens and echoes", func(t *testing.T, new New) {
