@@ -22,7 +22,7 @@ import (
 const ms = time.Millisecond
 
 // dial opens a UDP socket on one side to a port of the other.
-func dial(t *testing.T, l *lab.Lab, side lab.Side, to netip.AddrPort) *net.UDPConn {
+func dial(t testing.TB, l *lab.Lab, side lab.Side, to netip.AddrPort) *net.UDPConn {
 	t.Helper()
 	var conn *net.UDPConn
 	require.NoError(t, l.Do(side, func() (err error) {
@@ -33,7 +33,7 @@ func dial(t *testing.T, l *lab.Lab, side lab.Side, to netip.AddrPort) *net.UDPCo
 	return conn
 }
 
-func listen(t *testing.T, l *lab.Lab, side lab.Side, addr netip.Addr) (*net.UDPConn, netip.AddrPort) {
+func listen(t testing.TB, l *lab.Lab, side lab.Side, addr netip.Addr) (*net.UDPConn, netip.AddrPort) {
 	t.Helper()
 	var conn *net.UDPConn
 	require.NoError(t, l.Do(side, func() (err error) {
@@ -45,7 +45,7 @@ func listen(t *testing.T, l *lab.Lab, side lab.Side, addr netip.Addr) (*net.UDPC
 }
 
 // ask sends one packet and returns the answer's delay.
-func ask(t *testing.T, conn *net.UDPConn) (time.Duration, error) {
+func ask(t testing.TB, conn *net.UDPConn) (time.Duration, error) {
 	t.Helper()
 	sent := time.Now()
 	if _, err := conn.Write([]byte("hello")); err != nil {

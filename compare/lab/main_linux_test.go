@@ -139,7 +139,7 @@ func needsQuiet(t *testing.T) {
 	needsLab(t)
 }
 
-func newLab(t *testing.T, c lab.Config) *lab.Lab {
+func newLab(t testing.TB, c lab.Config) *lab.Lab {
 	t.Helper()
 	l, err := lab.New(t.Context(), c)
 	require.NoError(t, err)
@@ -155,7 +155,7 @@ func child(mode string, env ...string) *exec.Cmd {
 }
 
 // startChild starts one on a side and returns the words behind its ready.
-func startChild(t *testing.T, l *lab.Lab, side lab.Side, cmd *exec.Cmd) (*lab.Process, []string) {
+func startChild(t testing.TB, l *lab.Lab, side lab.Side, cmd *exec.Cmd) (*lab.Process, []string) {
 	t.Helper()
 	out, in, err := os.Pipe()
 	require.NoError(t, err)
@@ -168,7 +168,7 @@ func startChild(t *testing.T, l *lab.Lab, side lab.Side, cmd *exec.Cmd) (*lab.Pr
 	return p, words
 }
 
-func awaitReady(t *testing.T, out *os.File) []string {
+func awaitReady(t testing.TB, out *os.File) []string {
 	t.Helper()
 	require.NoError(t, out.SetReadDeadline(time.Now().Add(patience)))
 	line, err := bufio.NewReader(out).ReadString('\n')
@@ -227,7 +227,7 @@ func alive(pid string) bool {
 const patience = 20 * time.Second
 
 // eventually is for what the kernel does on its own account after a process's end.
-func eventually(t *testing.T, f func() bool, what string) {
+func eventually(t testing.TB, f func() bool, what string) {
 	t.Helper()
 	require.Eventually(t, f, patience, 10*time.Millisecond, what)
 }

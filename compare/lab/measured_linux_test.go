@@ -28,7 +28,7 @@ type arrival struct {
 
 // probe sends n packets from one side, one each gap, and returns what arrives, in that
 // order, until nothing has for a while.
-func probe(t *testing.T, l *lab.Lab, from lab.Side, n int, gap time.Duration, payload int) []arrival {
+func probe(t testing.TB, l *lab.Lab, from lab.Side, n int, gap time.Duration, payload int) []arrival {
 	t.Helper()
 	to := lab.Gateway
 	if from == lab.Gateway {
@@ -85,7 +85,7 @@ func numbers(got []arrival) []int {
 }
 
 // healthy requires that the emulator did its part, and reports what it cost.
-func healthy(t *testing.T, l *lab.Lab) lab.Stats {
+func healthy(t testing.TB, l *lab.Lab) lab.Stats {
 	t.Helper()
 	s, err := l.Stats()
 	require.NoError(t, err)
@@ -95,8 +95,9 @@ func healthy(t *testing.T, l *lab.Lab) lab.Stats {
 	return s
 }
 
-func TestMeasuredDelay(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredDelay(t *testing.T) { measured(t, testMeasuredDelay) }
+
+func testMeasuredDelay(t testing.TB) {
 	l := newLab(t, lab.Config{Link: link.Config{Up: link.Settings{Delay: 20 * ms}, Down: link.Settings{Delay: 45 * ms}}})
 	for side, want := range map[lab.Side]time.Duration{lab.Client: 20 * ms, lab.Gateway: 45 * ms} {
 		got := probe(t, l, side, 500, 2*ms, 100)
@@ -109,8 +110,9 @@ func TestMeasuredDelay(t *testing.T) {
 	healthy(t, l)
 }
 
-func TestMeasuredJitter(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredJitter(t *testing.T) { measured(t, testMeasuredJitter) }
+
+func testMeasuredJitter(t testing.TB) {
 	const delay, jitter = 30 * ms, 4 * ms
 	// Each packet has a value of its own, and comes after the longest delay of the one
 	// before.
@@ -129,8 +131,9 @@ func TestMeasuredJitter(t *testing.T) {
 }
 
 // The packets that the core says are lost, and no others.
-func TestMeasuredLossAndBursts(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredLossAndBursts(t *testing.T) { measured(t, testMeasuredLossAndBursts) }
+
+func testMeasuredLossAndBursts(t testing.TB) {
 	const n = 4000
 	c := link.Config{Seed: 9, Up: link.Settings{Delay: 5 * ms, Loss: 0.02, Burst: link.Burst{P: 0.01, R: 0.25}, Duplicate: 0.01}}
 	core, err := link.New(c)
@@ -158,8 +161,9 @@ func TestMeasuredLossAndBursts(t *testing.T) {
 	require.Equal(t, core.Up.Counters().Fates, s.Up.Fates)
 }
 
-func TestMeasuredReordering(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredReordering(t *testing.T) { measured(t, testMeasuredReordering) }
+
+func testMeasuredReordering(t testing.TB) {
 	l := newLab(t, lab.Config{Link: link.Config{Seed: 2, Up: link.Settings{Delay: 5 * ms, Reorder: 0.05, ReorderDelay: 4 * ms}}})
 	got := probe(t, l, lab.Client, 1000, ms, 100)
 	require.Len(t, got, 1000)
@@ -174,8 +178,9 @@ func TestMeasuredReordering(t *testing.T) {
 	require.InDelta(t, float64(s.Up.Reordered), overtaken, 8, "but for those held back in a row")
 }
 
-func TestMeasuredRateAndQueue(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredRateAndQueue(t *testing.T) { measured(t, testMeasuredRateAndQueue) }
+
+func testMeasuredRateAndQueue(t testing.TB) {
 	const rate, queue, payload = 8_000_000, 60_000, 1000 - headers
 	l := newLab(t, lab.Config{Link: link.Config{Up: link.Settings{Delay: 5 * ms, Rate: rate, Queue: queue}, Down: link.Settings{Delay: 5 * ms, Rate: 4 * rate}}})
 	got := probe(t, l, lab.Client, 4000, ms/2, payload) // twice the rate, for two seconds
@@ -193,8 +198,9 @@ func TestMeasuredRateAndQueue(t *testing.T) {
 	assert.InDelta(t, float64(5*ms+ms/4), float64(d[len(d)/2]), float64(ms))
 }
 
-func TestMeasuredBlackout(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredBlackout(t *testing.T) { measured(t, testMeasuredBlackout) }
+
+func testMeasuredBlackout(t testing.TB) {
 	l := newLab(t, lab.Config{})
 	require.NoError(t, l.Impair(link.Config{Blackouts: []link.Blackout{{At: 200 * ms, For: 150 * ms}}}))
 	got := probe(t, l, lab.Client, 500, ms, 100)
@@ -210,8 +216,9 @@ func TestMeasuredBlackout(t *testing.T) {
 }
 
 // A TCP stream fills the bottleneck, and a small packet waits behind it.
-func TestMeasuredBufferbloat(t *testing.T) {
-	needsQuiet(t)
+func TestMeasuredBufferbloat(t *testing.T) { measured(t, testMeasuredBufferbloat) }
+
+func testMeasuredBufferbloat(t testing.TB) {
 	const rate, queue = 20_000_000, 500_000 // 200 ms
 	// BBR would leave the queue empty.
 	l := newLab(t, lab.Config{CongestionControl: "cubic", Link: link.Config{Up: link.Settings{Delay: 10 * ms, Rate: rate, Queue: queue}, Down: link.Settings{Delay: 10 * ms}}})
