@@ -44,6 +44,9 @@ func receive(t *testing.T, fd int) []byte {
 	t.Helper()
 	ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(ready, 20000)
+	for err == unix.EINTR {
+		n, err = unix.Poll(ready, 20000)
+	}
 	require.NoError(t, err)
 	require.Equal(t, 1, n, "nothing came")
 	b := make([]byte, 2000)

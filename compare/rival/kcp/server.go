@@ -58,8 +58,21 @@ func (s *Server) Close() error {
 		s.sessions.Close()
 		s.err = s.listener.Close()
 		s.accept.Wait()
+		s.refuse()
 	})
 	return s.err
+}
+
+// refuse closes the sessions that kcp-go has begun and nobody accepts any more, as for
+// the last packets of one that has ended: they would never end. A listener that is
+// closed still gives them out, but not at each call.
+func (s *Server) refuse() {
+	for failed := 0; failed < 64; failed++ {
+		if c, err := s.listener.AcceptKCP(); err == nil {
+			_ = c.Close()
+			failed = 0
+		}
+	}
 }
 
 func (s *Server) serve() {
