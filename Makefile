@@ -9,14 +9,14 @@ GOTESTSUM   ?= gotest.tools/gotestsum@v1.13.0
 # deadline as a failure when the time is up.
 FUZZTIME    ?= 12000x
 DEMO_FOR    ?= 10s
-# With FLAKES, a file, a failed test is run up to twice more, by itself, and is noted in
-# the file; not after a data race, a panic, or more than five failures, subtests counted.
+# With FLAKES, a file, a failed test is run up to three times more, by itself, and is noted in
+# the file; not after a data race, a panic, or more than ten failures, subtests counted.
 FLAKES      ?=
 PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 
 # $(call gotest,packages,flags of go test)
 gotest = $(if $(FLAKES),$(GO) run $(GOTESTSUM) --format standard-quiet --hide-summary skipped --packages '$(1)' \
-  --rerun-fails=2 --rerun-fails-max-failures 5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race \
+  --rerun-fails=3 --rerun-fails-max-failures 10 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race \
   --rerun-fails-report $(FLAKES) --jsonfile $(FLAKES).json -- $(2) || exit 1; $(call whole,$(2)),$(GO) test $(2) $(1))
 # A package that fails outside its tests, as for a goroutine that is left, would pass in
 # the second run, which has none of them: it is run again as a whole.
