@@ -225,6 +225,15 @@ func (c *quicConn) rebind(ctx context.Context, socket net.PacketConn, ping func(
 		}
 		err = path.Switch()
 	}
+	if err := c.moved(end, path, err, ping); err != nil {
+		return err
+	}
+	ping()
+	return nil
+}
+
+// moved notes that end and path are in use now, or with an error that they are not.
+func (c *quicConn) moved(end *quicEnd, path *quicgo.Path, err error, ping func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && c.ends == nil {
@@ -248,7 +257,6 @@ func (c *quicConn) rebind(ctx context.Context, socket net.PacketConn, ping func(
 	if end.berth != nil {
 		end.since = end.berth.heard.Load()
 	}
-	ping()
 	return nil
 }
 
@@ -280,16 +288,25 @@ func (c *quicConn) leave(e *quicEnd, ping func()) {
 		return
 	}
 	e.left = time.AfterFunc(c.parting, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		switch {
-		case c.ends == nil:
-		case !c.used.heard():
-			ping()
-			e.left.Reset(c.parting)
-		default:
-			e.left = nil
-			e.vacate()
+		if c.vacated(e) {
+			return
 		}
+		ping()
 	})
+}
+
+// vacated closes the socket of e, which was left, unless the gateway was not heard since
+// then: it will be called again.
+func (c *quicConn) vacated(e *quicEnd) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ends != nil && !c.used.heard() {
+		e.left.Reset(c.parting)
+		return false
+	}
+	if c.ends != nil {
+		e.left = nil
+		e.vacate()
+	}
+	return true
 }
